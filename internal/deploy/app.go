@@ -1,0 +1,181 @@
+package deploy
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"sort"
+	"strings"
+)
+
+// App is a program that Slipway deploys, with the settings that a commit may not decide.
+type App struct {
+	Name         string              `json:"name"`
+	Source       Source              `json:"source"`
+	Environments map[string]Settings `json:"environments"`
+	Version      int64               `json:"version"` // grows with every write
+}
+
+// Source says where an app's commits come from.
+type Source struct {
+	Type   string `json:"type"`             // "bundle": whoever deploys uploads the commit
+	Bucket string `json:"bucket,omitempty"` // where to; the API fills it in
+}
+
+// Settings is what an app's owner decides for one environment.
+type Settings struct {
+	Target          Target            `json:"target"`
+	URL             string            `json:"url"`      // what the health check's path is appended to
+	Branches        []string          `json:"branches"` // that may deploy here, as path.Match patterns; empty: any
+	RollbackEnabled *bool             `json:"rollback_enabled,omitempty"`
+	Variables       map[string]string `json:"environment_variables"` // ssm:NAME and secretsmanager:NAME are looked up late
+}
+
+// Target is what a deployment changes.
+type Target struct {
+	Type     string `json:"type"`               // TargetLambda or TargetScript
+	Function string `json:"function,omitempty"` // Lambda function's name
+	Alias    string `json:"alias,omitempty"`    // that takes the traffic; default "live"
+	Artifact string `json:"artifact,omitempty"` // the .zip among the artifacts; default the only one
+}
+
+// The kinds of target.
+const (
+	TargetLambda = "lambda"
+	TargetScript = "script"
+)
+
+// Bounds on what an app may hold.
+const (
+	MaxEnvironments = 20
+	MaxVariables    = 100
+	MaxVariable     = 4096 // bytes of a value
+)
+
+var (
+	namePattern     = regexp.MustCompile(`^[a-z][a-z0-9-]{0,38}[a-z0-9]$`)
+	functionPattern = regexp.MustCompile(`^[A-Za-z0-9-_]{1,64}$`)
+	aliasPattern    = regexp.MustCompile(`^[A-Za-z0-9-_]{1,128}$`)
+	numberPattern   = regexp.MustCompile(`^[0-9]+$`)
+	variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+// NameRule is what ValidName wants, in words.
+const NameRule = "2 to 40 characters: small letters, digits and hyphens, a letter first, no hyphen last"
+
+// ValidName tells whether name may name an app or an environment.
+func ValidName(name string) bool { return namePattern.MatchString(name) }
+
+// Validate checks the app whole and fills in defaults. Its error names the field.
+func (a *App) Validate() error {
+	if !ValidName(a.Name) {
+		return FieldErrorf("name", "%q is not a name; want %s", a.Name, NameRule)
+	}
+	if a.Source.Type == "" {
+		a.Source.Type = "bundle"
+	}
+	if a.Source.Type != "bundle" {
+		return FieldErrorf("source.type", "%q is unknown; want bundle", a.Source.Type)
+	}
+	if len(a.Environments) == 0 || len(a.Environments) > MaxEnvironments {
+		return FieldErrorf("environments", "%d of them; want 1 to %d", len(a.Environments), MaxEnvironments)
+	}
+	for _, name := range a.EnvironmentNames() {
+		if !ValidName(name) {
+			return FieldErrorf("environments", "%q is not a name; want %s", name, NameRule)
+		}
+		s := a.Environments[name]
+		if err := s.validate("environments." + name); err != nil {
+			return err
+		}
+		a.Environments[name] = s
+	}
+	return nil
+}
+
+// EnvironmentNames lists the app's environments in order.
+func (a *App) EnvironmentNames() []string {
+	names := make([]string, 0, len(a.Environments))
+	for name := range a.Environments {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Environment finds one environment's settings; the error is NotFound and names those there are.
+func (a *App) Environment(name string) (*Settings, error) {
+	s, ok := a.Environments[name]
+	if !ok {
+		return nil, &Error{Kind: NotFound, Field: "environment", Err: fmt.Errorf("app %q has no environment %q; it has %s",
+			a.Name, name, strings.Join(a.EnvironmentNames(), ", "))}
+	}
+	return &s, nil
+}
+
+func (s *Settings) validate(field string) error {
+	if err := s.Target.validate(field + ".target"); err != nil {
+		return err
+	}
+	u, err := url.Parse(s.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return FieldErrorf(field+".url", "%q is not a base URL; want http:// or https://, a host, and no query", s.URL)
+	}
+	for i, pattern := range s.Branches {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			return FieldErrorf(fmt.Sprintf("%s.branches[%d]", field, i), "%q is not a pattern; want a branch, or one with *, as in release/*", pattern)
+		}
+	}
+	return ValidateVariables(field+".environment_variables", s.Variables)
+}
+
+func (t *Target) validate(field string) error {
+	switch t.Type {
+	case TargetScript:
+		if t.Function != "" || t.Alias != "" || t.Artifact != "" {
+			return FieldErrorf(field, "a script target has no function, alias or artifact; its scripts do the work")
+		}
+		return nil
+	case TargetLambda:
+		if t.Alias == "" {
+			t.Alias = "live"
+		}
+		if !functionPattern.MatchString(t.Function) {
+			return FieldErrorf(field+".function", "%q is not a Lambda function's name; want 1 to 64 letters, digits, - or _", t.Function)
+		}
+		if !aliasPattern.MatchString(t.Alias) || numberPattern.MatchString(t.Alias) {
+			return FieldErrorf(field+".alias", "%q is not an alias; want letters, digits, - or _, and not only digits", t.Alias)
+		}
+		return nil
+	}
+	return FieldErrorf(field+".type", "%q is unknown; want %s or %s", t.Type, TargetLambda, TargetScript)
+}
+
+// AllowsBranch tells whether commits of branch may be deployed here.
+func (s *Settings) AllowsBranch(branch string) bool {
+	for _, pattern := range s.Branches {
+		if ok, _ := path.Match(pattern, branch); ok {
+			return true
+		}
+	}
+	return len(s.Branches) == 0
+}
+
+// ValidateVariables checks names, sizes and count of environment variables. Names that begin with SLIPWAY_ or AWS_ are ours.
+func ValidateVariables(field string, variables map[string]string) error {
+	if len(variables) > MaxVariables {
+		return FieldErrorf(field, "%d of them; want at most %d", len(variables), MaxVariables)
+	}
+	for name, value := range variables {
+		switch {
+		case !variablePattern.MatchString(name):
+			return FieldErrorf(field, "%q is not a variable's name; want letters, digits and _, no digit first", name)
+		case strings.HasPrefix(name, "SLIPWAY_"):
+			return FieldErrorf(field+"."+name, "names that begin with SLIPWAY_ are set by Slipway")
+		case len(value) > MaxVariable || strings.ContainsRune(value, 0):
+			return FieldErrorf(field+"."+name, "%d bytes; want at most %d, and no zero byte", len(value), MaxVariable)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,308 @@
+package deploy
+
+import (
+	"encoding/base32"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Action is what a deployment is for.
+type Action string
+
+const (
+	Deploy   Action = "deploy"   // put a commit's release into an environment
+	Rollback Action = "rollback" // put back a release that served before
+)
+
+// Bounds on what a record keeps, so that it stays far under DynamoDB's 400 KB an item however long a deployment takes.
+const (
+	MaxLogs      = 200  // timeline lines; the oldest but the first go
+	MaxLogBytes  = 500  // a line
+	MaxChecks    = 60   // health check attempts; the oldest go
+	MaxErrorText = 2000 // bytes of an error's text
+)
+
+// Deployment is one attempt to put a release into an environment: the record that every handler reads and writes.
+type Deployment struct {
+	ID           string            `json:"id"`
+	CommitSHA    string            `json:"commit_sha"`
+	Branch       string            `json:"branch"`
+	Status       Status            `json:"status"`
+	Environment  string            `json:"environment"`
+	StartTime    time.Time         `json:"start_time"`
+	EndTime      *time.Time        `json:"end_time"` // null until the status is an end
+	Logs         []string          `json:"logs"`     // the timeline, one line an event, each with its time
+	Artifacts    map[string]string `json:"artifacts"`
+	Metadata     map[string]any    `json:"metadata"`
+	Error        string            `json:"error"`
+	RollbackFrom string            `json:"rollback_from"` // the deployment that this rollback undoes
+
+	App          string     `json:"app"`
+	Action       Action     `json:"action"`
+	Force        bool       `json:"force_deployment"`
+	Execution    string     `json:"execution,omitempty"` // ARN
+	Stages       []Stage    `json:"stages"`
+	Checks       []Check    `json:"checks,omitempty"`
+	Plan         Plan       `json:"plan,omitempty"`
+	Release      *Release   `json:"release,omitempty"`       // what this deployment puts live
+	Previous     *Live      `json:"previous,omitempty"`      // what was live before its first change
+	Fallback     string     `json:"fallback,omitempty"`      // the deployment whose release undoing this one restores
+	RollbackTo   string     `json:"rollback_to,omitempty"`   // the deployment whose release this rollback restores
+	Repairs      string     `json:"repairs,omitempty"`       // the deployment whose dirty environment this rollback took over
+	Shifted      int        `json:"shifted,omitempty"`       // steps of the plan whose weight was set
+	StepsDone    int        `json:"steps_done,omitempty"`    // steps of the plan that were checked healthy
+	Healthy      bool       `json:"healthy,omitempty"`       // the last health check of the way, forward or back, was good
+	HooksRun     []string   `json:"hooks_run,omitempty"`     // points whose hooks have run
+	Changed      *time.Time `json:"changed,omitempty"`       // when the target's first change began; unset: nothing was touched
+	Undone       bool       `json:"undone,omitempty"`        // the change was taken back
+	Dirty        bool       `json:"dirty,omitempty"`         // the environment needs a repair and stays locked
+	Repair       string     `json:"repair,omitempty"`        // the command that repairs it
+	ErrorKind    Kind       `json:"error_kind,omitempty"`    // what sort of failure Error tells
+	SupersededBy string     `json:"superseded_by,omitempty"` // the newer deployment that took its place
+	CancelTime   *time.Time `json:"cancel_time,omitempty"`   // when somebody asked to cancel it
+	Fence        int64      `json:"fence,omitempty"`         // the number of its turn in the environment; 0 before Admit
+	Source       *Bundle    `json:"source,omitempty"`
+	Config       *Config    `json:"config,omitempty"`   // slipway.yaml at the commit, merged for the environment
+	Settings     *Settings  `json:"settings,omitempty"` // the environment's, as they were in Prepare
+
+	Version int64 `json:"version"` // grows with every write; the store's compare-and-swap
+}
+
+// Stage is one of the pipeline's stages as it went.
+type Stage struct {
+	Name    string     `json:"name"` // the ASL state's, in lower case
+	Start   time.Time  `json:"start"`
+	End     *time.Time `json:"end"`
+	Outcome Outcome    `json:"outcome"` // "" while it runs
+	Attempt int        `json:"attempt"` // from 1; more when the handler was run again
+}
+
+// Open tells whether the stage has begun and not ended.
+func (s *Stage) Open() bool { return s != nil && s.End == nil }
+
+// Outcome is how a stage ended.
+type Outcome string
+
+const (
+	Passed      Outcome = "passed"
+	Skipped     Outcome = "skipped"
+	StageFailed Outcome = "failed"
+)
+
+// Check is one attempt of a health check.
+type Check struct {
+	Time      time.Time `json:"time"`
+	Status    int       `json:"status"`     // HTTP, 0 where no answer came
+	LatencyMS int64     `json:"latency_ms"` // until the answer's headers
+	Error     string    `json:"error,omitempty"`
+	Healthy   bool      `json:"healthy"`
+}
+
+// Bundle is a commit's source as one gzipped tar in S3.
+type Bundle struct {
+	Key    string `json:"key"`
+	SHA256 string `json:"sha256"` // hex, of the gzipped file
+}
+
+// Release is a commit's artifacts, built once.
+type Release struct {
+	App       string     `json:"app"`
+	CommitSHA string     `json:"commit_sha"`
+	Artifacts []Artifact `json:"artifacts"`
+	BuiltBy   string     `json:"built_by"` // deployment
+	BuiltAt   time.Time  `json:"built_at"`
+
+	TargetVersion string `json:"target_version,omitempty"`
+}
+
+// Artifact is one file that a build made.
+type Artifact struct {
+	Path   string `json:"path"` // in the workspace
+	Key    string `json:"key"`  // in S3
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// Live is what serves in an environment.
+type Live struct {
+	Deployment    string `json:"deployment,omitempty"` // the one that put it there; "" for what Slipway found
+	CommitSHA     string `json:"commit_sha,omitempty"`
+	TargetVersion string `json:"target_version,omitempty"` // a Lambda version; "" for script targets
+	Fallback      string `json:"fallback,omitempty"`       // the deployment to go back to from here
+}
+
+// Plan is a strategy compiled to steps. All-at-once is one step.
+type Plan []Step
+
+// Step moves a share of the traffic and keeps it there while health checks hold.
+type Step struct {
+	WeightPercent int `json:"weight_percent"` // of the traffic that the new release takes, 1 to 100
+	BakeSeconds   int `json:"bake_seconds"`   // how long it must stay healthy at that weight
+}
+
+// Query asks for deployments, the newest first. Environment needs App.
+type Query struct {
+	App         string
+	Environment string
+	Status      Status // "" for all
+	Limit       int    // 1 to MaxPage
+	Cursor      string // as the page before gave it; "" for the first
+}
+
+// MaxPage is the most deployments that one page holds.
+const MaxPage = 100
+
+// AllAtOnce is the plan of moving everything in one step.
+func AllAtOnce() Plan { return Plan{{WeightPercent: 100}} }
+
+// Verdict is a health check's word on what the machine does next.
+type Verdict string
+
+const (
+	Advance Verdict = "advance" // the next step, please
+	Hold    Verdict = "hold"    // not enough is known yet: bake, then check again
+	Done    Verdict = "done"    // that was the last step, or the end of a rollback that was asked for
+	Undone  Verdict = "undone"  // a failed deployment's way back has ended
+)
+
+var (
+	idPattern  = regexp.MustCompile(`^deploy-\d{8}-\d{9}-[a-z2-7]{8}$`)
+	shaPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	base32ID   = base32.StdEncoding.WithPadding(base32.NoPadding)
+)
+
+// NewID makes a deployment's id: its start in UTC to the millisecond, then 40 bits that entropy gives (5 bytes at
+// least), so that ids sort by time and two of one millisecond differ. It is a legal Step Functions execution name.
+func NewID(start time.Time, entropy []byte) string {
+	start = start.UTC()
+	return fmt.Sprintf("deploy-%s%03d-%s", start.Format("20060102-150405"), start.Nanosecond()/1e6,
+		strings.ToLower(base32ID.EncodeToString(entropy[:5])))
+}
+
+// ValidID tells whether id has the form that NewID gives.
+func ValidID(id string) bool { return idPattern.MatchString(id) }
+
+// ValidCommit tells whether sha is a full, lower-case commit id.
+func ValidCommit(sha string) bool { return shaPattern.MatchString(sha) }
+
+// ShortCommit is what people read: the first eight characters.
+func ShortCommit(sha string) string { return sha[:min(8, len(sha))] }
+
+// Log adds a line to the timeline, cut to MaxLogBytes.
+func (d *Deployment) Log(now time.Time, format string, args ...any) {
+	line := "[" + now.UTC().Format("2006-01-02T15:04:05.000Z") + "] " + fmt.Sprintf(format, args...)
+	d.Logs = append(d.Logs, Cut(line, MaxLogBytes))
+	if len(d.Logs) > MaxLogs {
+		d.Logs = append(d.Logs[:1], d.Logs[2:]...)
+	}
+}
+
+// AddCheck records a health check's attempt.
+func (d *Deployment) AddCheck(c Check) {
+	c.Error = Cut(c.Error, MaxLogBytes)
+	d.Checks = append(d.Checks, c)
+	if len(d.Checks) > MaxChecks {
+		d.Checks = d.Checks[len(d.Checks)-MaxChecks:]
+	}
+}
+
+// Stage finds the latest stage of that name, nil where it hasn't begun.
+func (d *Deployment) Stage(name string) *Stage {
+	for i := len(d.Stages) - 1; i >= 0; i-- {
+		if d.Stages[i].Name == name {
+			return &d.Stages[i]
+		}
+	}
+	return nil
+}
+
+// Begin opens a stage, or opens it once more where an attempt didn't end.
+func (d *Deployment) Begin(name string, now time.Time) {
+	if s := d.Stage(name); s != nil && s.End == nil {
+		s.Attempt++
+		return
+	}
+	d.Stages = append(d.Stages, Stage{Name: name, Start: now, Attempt: 1})
+}
+
+// Finish closes the open stage of that name; one that is closed stays as it is.
+func (d *Deployment) Finish(name string, outcome Outcome, now time.Time) {
+	if s := d.Stage(name); s != nil && s.End == nil {
+		s.End, s.Outcome = &now, outcome
+	}
+}
+
+// Fail notes the first thing that went wrong; what follows from it doesn't replace it.
+func (d *Deployment) Fail(kind Kind, text string) {
+	if d.ErrorKind == "" {
+		d.ErrorKind, d.Error = kind, Cut(text, MaxErrorText)
+	}
+}
+
+// End moves the deployment to its last status.
+func (d *Deployment) End(status Status, now time.Time) error {
+	if err := d.Status.To(status); err != nil {
+		return err
+	}
+	if d.EndTime == nil {
+		d.EndTime = &now
+	}
+	d.Status = status
+	return nil
+}
+
+// Cut shortens text to at most n bytes without splitting a character.
+func Cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	cut := n - len("…")
+	for cut > 0 && text[cut]&0xC0 == 0x80 {
+		cut--
+	}
+	return text[:cut] + "…"
+}
+
+// New makes a pending deployment.
+func New(id string, action Action, app, environment string, now time.Time) *Deployment {
+	return &Deployment{
+		ID: id, App: app, Environment: environment, Action: action, Status: Pending, StartTime: now.UTC(),
+		Logs: []string{}, Stages: []Stage{}, Artifacts: map[string]string{}, Metadata: map[string]any{},
+	}
+}
+
+// Live is what serves while this deployment's release is live.
+func (d *Deployment) Live() *Live {
+	l := &Live{Deployment: d.ID, CommitSHA: d.CommitSHA, Fallback: d.Fallback}
+	if d.Release != nil {
+		l.TargetVersion = d.Release.TargetVersion
+	}
+	return l
+}
+
+// WentLive tells whether the deployment ever succeeded, even where a later one undid it: its own way back was not taken.
+func (d *Deployment) WentLive() bool {
+	return d.Status == Success || d.Status == RolledBack && d.ErrorKind == ""
+}
+
+// ZipFor finds the artifact that a Lambda target runs: the one that the target names, else the only .zip.
+func (r *Release) ZipFor(t Target) (Artifact, error) {
+	var zips []Artifact
+	for _, a := range r.Artifacts {
+		if t.Artifact != "" && a.Path == t.Artifact {
+			return a, nil
+		}
+		if strings.HasSuffix(a.Path, ".zip") {
+			zips = append(zips, a)
+		}
+	}
+	switch {
+	case t.Artifact != "":
+		return Artifact{}, Errorf(BuildFailed, "target.artifact", "the build made no %q; list it under artifacts in slipway.yaml", t.Artifact)
+	case len(zips) != 1:
+		return Artifact{}, Errorf(BuildFailed, "artifacts", "%d of them are .zip files; a Lambda target runs exactly one: name it in the environment's target.artifact", len(zips))
+	}
+	return zips[0], nil
+}

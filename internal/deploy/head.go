@@ -1,0 +1,139 @@
+package deploy
+
+import (
+	"fmt"
+	"time"
+)
+
+// Head is an environment's state: whose turn it is, who waits, and what is live. Its methods decide; the store makes
+// each decision one compare-and-swap. Ids sort by time, so "newer" is a comparison of ids.
+type Head struct {
+	App         string `json:"app"`
+	Environment string `json:"environment"`
+	Fence       int64  `json:"fence"` // the number of the last turn given; it only grows
+	Holder      *Turn  `json:"holder,omitempty"`
+	Waiting     *Turn  `json:"waiting,omitempty"`
+	Live        *Live  `json:"live,omitempty"`
+	Previous    *Live  `json:"previous,omitempty"`
+	Dirty       bool   `json:"dirty,omitempty"` // Holder ended without putting the environment right; the lock stays with it
+	Version     int64  `json:"version"`
+}
+
+// Turn is one deployment's place in an environment: it holds the lock, or waits for it.
+type Turn struct {
+	Deployment string    `json:"deployment"`
+	Action     Action    `json:"action"`
+	Token      string    `json:"token,omitempty"` // the task token that its execution waits with
+	Since      time.Time `json:"since"`
+	Expires    time.Time `json:"expires"` // when a holder that was not heard of may be taken over
+}
+
+// Lease is how long a turn lasts beyond its plan's own bakes: longer than everything after Admit may take.
+const Lease = 2 * time.Hour
+
+// Admission is the answer to a deployment that asks for its turn. Exactly one of Granted, Queued, SupersededBy and
+// Refused is set; the others say whom it touched.
+type Admission struct {
+	Granted      bool
+	Queued       bool
+	SupersededBy string // a newer deployment that is live or waits
+	Refused      string // why there is no turn to be had
+	Displaced    *Turn  // waited until now and is superseded by this one
+	TookOver     *Turn  // held the lock, dirty or dead
+}
+
+// Admit decides about a deployment that wants its turn. The same one may ask again, with another token.
+func (h *Head) Admit(t Turn, now time.Time) Admission {
+	t.Since = now
+	switch holder := h.Holder; {
+	case holder != nil && holder.Deployment == t.Deployment && !h.Dirty:
+		holder.Token = t.Token
+		return Admission{Granted: true}
+	case t.Action == Deploy && h.Live != nil && h.Live.Deployment > t.Deployment:
+		return Admission{SupersededBy: h.Live.Deployment}
+	case holder == nil:
+		h.grant(t, now)
+		return Admission{Granted: true}
+	case h.Dirty && t.Action == Deploy:
+		return Admission{Refused: fmt.Sprintf("the environment is dirty since %s and stays locked until it is repaired", holder.Deployment)}
+	case h.Dirty, now.After(holder.Expires):
+		took := *holder
+		h.Dirty = false
+		h.grant(t, now)
+		return Admission{Granted: true, TookOver: &took}
+	}
+	return h.queue(t)
+}
+
+// queue lets one wait: the newest, except that a rollback which somebody asked for is never pushed out by a commit.
+func (h *Head) queue(t Turn) Admission {
+	w := h.Waiting
+	switch {
+	case w == nil || w.Deployment == t.Deployment:
+		h.Waiting = &t
+		return Admission{Queued: true}
+	case w.Deployment > t.Deployment:
+		return Admission{SupersededBy: w.Deployment}
+	case w.Action == Rollback && t.Action == Deploy:
+		return Admission{Refused: fmt.Sprintf("the rollback %s waits for this environment; deploy again when it has ended", w.Deployment)}
+	}
+	displaced := *w
+	h.Waiting = &t
+	return Admission{Queued: true, Displaced: &displaced}
+}
+
+func (h *Head) grant(t Turn, now time.Time) {
+	h.Fence++
+	t.Expires = now.Add(Lease)
+	h.Holder = &t
+	if h.Waiting != nil && h.Waiting.Deployment == t.Deployment {
+		h.Waiting = nil
+	}
+}
+
+// Handover says whom the end of a turn touched.
+type Handover struct {
+	Granted    *Turn // its turn begins
+	Superseded *Turn // waited, and what is live by now is newer
+	Refused    *Turn // waited, and the environment is dirty now
+}
+
+// Leave ends id's turn or its waiting and gives the lock on. Whoever is neither leaves nothing behind: a second call
+// changes nothing.
+func (h *Head) Leave(id string, now time.Time) Handover {
+	if h.Waiting != nil && h.Waiting.Deployment == id {
+		h.Waiting = nil
+	}
+	if h.Holder == nil || h.Holder.Deployment != id || h.Dirty {
+		return Handover{}
+	}
+	h.Holder = nil
+	w := h.Waiting
+	switch {
+	case w == nil:
+		return Handover{}
+	case w.Action == Deploy && h.Live != nil && h.Live.Deployment > w.Deployment:
+		h.Waiting = nil
+		return Handover{Superseded: w}
+	}
+	h.grant(*w, now)
+	return Handover{Granted: h.Holder}
+}
+
+// Soil marks the environment dirty: id keeps the lock, and a commit that waits is turned away. A rollback that waits is
+// what the environment needs, and gets its turn.
+func (h *Head) Soil(id string, now time.Time) Handover {
+	if h.Holder == nil || h.Holder.Deployment != id {
+		return Handover{}
+	}
+	w := h.Waiting
+	if w != nil && w.Action == Rollback {
+		h.grant(*w, now)
+		return Handover{Granted: h.Holder}
+	}
+	h.Dirty, h.Waiting = true, nil
+	return Handover{Refused: w}
+}
+
+// GoLive records what serves from now on, and what there is to go back to.
+func (h *Head) GoLive(live, previous *Live) { h.Live, h.Previous = live, previous }
