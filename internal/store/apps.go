@@ -1,0 +1,98 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// App reads one app. NotFound names it.
+func (s *Store) App(ctx context.Context, name string) (*deploy.App, error) {
+	var a deploy.App
+	it, err := s.get(ctx, appKey(name), &a)
+	if err != nil {
+		return nil, err
+	}
+	if it == nil {
+		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "app", Err: fmt.Errorf("there is no app %q", deploy.Cut(name, 80))}
+	}
+	return &a, nil
+}
+
+// PutApp stores an app over whatever version there is; a stored app's Version only grows. Afterwards a is what is stored.
+func (s *Store) PutApp(ctx context.Context, a *deploy.App) error {
+	return again(ctx, "app "+a.Name, func() error {
+		var stored deploy.App
+		if _, err := s.get(ctx, appKey(a.Name), &stored); err != nil {
+			return err
+		}
+		a.Version = stored.Version + 1
+		it, err := item(appKey(a.Name), a, nil)
+		if err != nil {
+			return err
+		}
+		return s.put(ctx, it, stored.Version)
+	})
+}
+
+// Apps pages through the apps in order of their names.
+func (s *Store) Apps(ctx context.Context, limit int, after string) ([]deploy.App, string, error) {
+	in := &dynamodb.QueryInput{
+		TableName: &s.table, Limit: aws.Int32(int32(limit)),
+		KeyConditionExpression:    aws.String("#pk = :pk"),
+		ExpressionAttributeNames:  map[string]string{"#pk": pk},
+		ExpressionAttributeValues: attributes{":pk": str(appsPartition)},
+	}
+	if after != "" {
+		name, err := parseCursor(after, deploy.ValidName)
+		if err != nil {
+			return nil, "", err
+		}
+		in.ExclusiveStartKey = appKey(name)
+	}
+	out, err := s.db.Query(ctx, in)
+	if err != nil {
+		return nil, "", deploy.Errorf(deploy.Internal, "store", "list apps: %w", err)
+	}
+	apps := make([]deploy.App, len(out.Items))
+	for i, it := range out.Items {
+		if err := decode(it, &apps[i]); err != nil {
+			return nil, "", deploy.Errorf(deploy.Internal, "store", "decode an app: %w", err)
+		}
+	}
+	if len(out.LastEvaluatedKey) == 0 || len(apps) == 0 {
+		return apps, "", nil
+	}
+	return apps, cursor(apps[len(apps)-1].Name), nil
+}
+
+// Release reads what was built of a commit; nil where nothing was yet.
+func (s *Store) Release(ctx context.Context, app, commit string) (*deploy.Release, error) {
+	var r deploy.Release
+	it, err := s.get(ctx, releaseKey(app, commit), &r)
+	if err != nil || it == nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// PutRelease stores what was built of a commit, once: where another build was first, its release is the answer.
+func (s *Store) PutRelease(ctx context.Context, r *deploy.Release) (*deploy.Release, error) {
+	it, err := item(releaseKey(r.App, r.CommitSHA), r, nil)
+	if err != nil {
+		return nil, err
+	}
+	err = s.put(ctx, it, 0)
+	if errors.Is(err, errOvertaken) {
+		return s.Release(ctx, r.App, r.CommitSHA)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}

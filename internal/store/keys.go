@@ -1,0 +1,60 @@
+package store
+
+import (
+	"encoding/base64"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// The deployments table, every shape of its keys:
+//
+//	pk                   sk        what
+//	DEPLOYMENT#<id>      RECORD    deploy.Deployment
+//	HEAD#<app>#<env>     HEAD      deploy.Head
+//	RELEASE#<app>        <commit>  deploy.Release
+//	APPS                 <app>     deploy.App
+//
+// Only deployments have an id, so only they are in the indexes, which sort by it.
+const (
+	pk = "pk"
+	sk = "sk"
+
+	indexByEnvironment = "by-environment" // app_environment
+	indexByApp         = "by-app"         // app
+	indexByTime        = "by-time"        // kind
+	kindDeployment     = "deployment"
+	appsPartition      = "APPS"
+)
+
+type attributes = map[string]types.AttributeValue
+
+func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+
+func key(partition, sort string) attributes { return attributes{pk: str(partition), sk: str(sort)} }
+
+func deploymentKey(id string) attributes { return key("DEPLOYMENT#"+id, "RECORD") }
+
+func headKey(app, environment string) attributes { return key("HEAD#"+app+"#"+environment, "HEAD") }
+
+func releaseKey(app, commit string) attributes { return key("RELEASE#"+app, commit) }
+
+func appKey(name string) attributes { return key(appsPartition, name) }
+
+func appEnvironment(app, environment string) string { return app + "#" + environment }
+
+// cursor names the last item of a page. It holds nothing but a name: the rest of the key follows from the query.
+func cursor(name string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte("1." + name))
+}
+
+func parseCursor(text string, valid func(string) bool) (string, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	name, ok := strings.CutPrefix(string(raw), "1.")
+	if err != nil || !ok || !valid(name) {
+		return "", deploy.FieldErrorf("cursor", "%q is none of ours; want next_cursor of an earlier answer", deploy.Cut(text, 80))
+	}
+	return name, nil
+}

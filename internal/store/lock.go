@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// Head reads an environment's state, consistently. One that nothing was ever deployed to has an empty head.
+func (s *Store) Head(ctx context.Context, app, environment string) (*deploy.Head, error) {
+	h := deploy.Head{App: app, Environment: environment}
+	if _, err := s.get(ctx, headKey(app, environment), &h); err != nil {
+		return nil, err
+	}
+	return &h, nil
+}
+
+// Change makes one decision about an environment: decide is given its head and may read records with the function, and
+// change all of them; what it changed is written in one transaction, or nothing is. It is called anew on fresh copies
+// where another write came between, so it must have no other effect. Its own error ends the change.
+func (s *Store) Change(ctx context.Context, app, environment string,
+	decide func(h *deploy.Head, record func(id string) (*deploy.Deployment, error)) error) error {
+	return again(ctx, "head of "+appEnvironment(app, environment), func() error {
+		tx := transaction{store: s, ctx: ctx}
+		h, err := s.Head(ctx, app, environment)
+		if err != nil {
+			return err
+		}
+		before, err := encode(h)
+		if err != nil {
+			return deploy.Errorf(deploy.Internal, "store", "encode: %w", err)
+		}
+		if err := decide(h, tx.record); err != nil {
+			return err
+		}
+		return tx.commit(before, h)
+	})
+}
+
+// transaction is one try of a Change.
+type transaction struct {
+	store   *Store
+	ctx     context.Context //nolint:containedctx // lives as long as the call that made it
+	ids     []string
+	before  []attributes
+	records []*deploy.Deployment
+}
+
+func (t *transaction) record(id string) (*deploy.Deployment, error) {
+	if i := slices.Index(t.ids, id); i >= 0 {
+		return t.records[i], nil
+	}
+	d, err := t.store.Deployment(t.ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	before, err := encode(d)
+	if err != nil {
+		return nil, deploy.Errorf(deploy.Internal, "store", "encode %s: %w", id, err)
+	}
+	t.ids, t.before, t.records = append(t.ids, id), append(t.before, before), append(t.records, d)
+	return d, nil
+}
+
+func (t *transaction) commit(before attributes, h *deploy.Head) error {
+	var writes []types.TransactWriteItem
+	if same, err := unchanged(before, h); err != nil {
+		return err
+	} else if !same {
+		version := h.Version
+		h.Version++
+		it, err := item(headKey(h.App, h.Environment), h, nil)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, t.write(it, version))
+	}
+	for i, d := range t.records {
+		if same, err := unchanged(t.before[i], d); err != nil {
+			return err
+		} else if same {
+			continue
+		}
+		version := d.Version
+		d.Version++
+		it, err := deploymentItem(d)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, t.write(it, version))
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	return t.send(writes)
+}
+
+func (t *transaction) write(it attributes, version int64) types.TransactWriteItem {
+	put := &types.Put{TableName: &t.store.table, Item: it}
+	put.ConditionExpression, put.ExpressionAttributeValues = versionIs(version)
+	if put.ExpressionAttributeValues != nil {
+		put.ExpressionAttributeNames = versionName
+	}
+	return types.TransactWriteItem{Put: put}
+}
+
+// send writes all or nothing. The SDK's own tries carry one token, so that a lost answer does no harm.
+func (t *transaction) send(writes []types.TransactWriteItem) error {
+	_, err := t.store.db.TransactWriteItems(t.ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+	var cancelled *types.TransactionCanceledException
+	if errors.As(err, &cancelled) {
+		for _, reason := range cancelled.CancellationReasons {
+			switch aws.ToString(reason.Code) {
+			case "ConditionalCheckFailed", "TransactionConflict":
+				return errOvertaken
+			}
+		}
+	}
+	var conflict *types.TransactionConflictException
+	if errors.As(err, &conflict) {
+		return errOvertaken
+	}
+	if err != nil {
+		return deploy.Errorf(deploy.Internal, "store", "write %d items at once: %w", len(writes), err)
+	}
+	return nil
+}
+
+func unchanged(before attributes, v any) (bool, error) {
+	after, err := encode(v)
+	if err != nil {
+		return false, deploy.Errorf(deploy.Internal, "store", "encode: %w", err)
+	}
+	return reflect.DeepEqual(before, after), nil
+}

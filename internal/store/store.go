@@ -1,0 +1,147 @@
+// Package store keeps deployments, heads, releases and apps in DynamoDB. Every write is a compare-and-swap, no call scans.
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	mathrand "math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// Store is the deployments table.
+type Store struct {
+	db    Client
+	table string
+}
+
+// Client is what the store needs of DynamoDB.
+type Client interface {
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
+}
+
+// New makes a store over a table.
+func New(db Client, table string) *Store { return &Store{db: db, table: table} }
+
+// maxTries bounds how often a write that others overtook is decided anew. Twenty deployments that ask for their turn at
+// one moment need about as many.
+const maxTries = 40
+
+// stamp is the attribute that tells one's own write from another's when the answer to it was lost.
+const stamp = "write_id"
+
+// errOvertaken: the item is no longer what the decision was made on.
+var errOvertaken = errors.New("overtaken by another write")
+
+func encode(v any) (attributes, error) {
+	return attributevalue.MarshalMapWithOptions(v, func(o *attributevalue.EncoderOptions) { o.TagKey = "json" })
+}
+
+func decode(item attributes, v any) error {
+	return attributevalue.UnmarshalMapWithOptions(item, v, func(o *attributevalue.DecoderOptions) { o.TagKey = "json" })
+}
+
+// get reads one item consistently; nil where there is none.
+func (s *Store) get(ctx context.Context, key attributes, v any) (attributes, error) {
+	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: key, ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return nil, deploy.Errorf(deploy.Internal, "store", "read %s: %w", keyText(key), err)
+	}
+	if len(out.Item) == 0 {
+		return nil, nil
+	}
+	if err := decode(out.Item, v); err != nil {
+		return nil, deploy.Errorf(deploy.Internal, "store", "decode %s: %w", keyText(key), err)
+	}
+	return out.Item, nil
+}
+
+// item encodes v under key with a new stamp.
+func item(key attributes, v any, more attributes) (attributes, error) {
+	it, err := encode(v)
+	if err != nil {
+		return nil, deploy.Errorf(deploy.Internal, "store", "encode %s: %w", keyText(key), err)
+	}
+	for _, extra := range []attributes{key, more, {stamp: str(rand.Text())}} {
+		for name, value := range extra {
+			it[name] = value
+		}
+	}
+	return it, nil
+}
+
+// put writes it where the stored version is still the given one; 0 means that nothing is stored. errOvertaken where
+// it isn't. A write whose answer was lost, and that the SDK sent again, is known by its stamp.
+func (s *Store) put(ctx context.Context, it attributes, version int64) error {
+	in := &dynamodb.PutItemInput{TableName: &s.table, Item: it,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld}
+	in.ConditionExpression, in.ExpressionAttributeValues = versionIs(version)
+	if in.ExpressionAttributeValues != nil {
+		in.ExpressionAttributeNames = versionName
+	}
+	_, err := s.db.PutItem(ctx, in)
+	var failed *types.ConditionalCheckFailedException
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &failed):
+		if sameStamp(failed.Item, it) {
+			return nil
+		}
+		return errOvertaken
+	}
+	return deploy.Errorf(deploy.Internal, "store", "write %s: %w", keyText(it), err)
+}
+
+var versionName = map[string]string{"#version": "version"}
+
+func versionIs(version int64) (*string, attributes) {
+	if version == 0 {
+		return aws.String("attribute_not_exists(pk)"), nil
+	}
+	return aws.String("#version = :version"), attributes{":version": &types.AttributeValueMemberN{Value: strconv.FormatInt(version, 10)}}
+}
+
+func sameStamp(a, b attributes) bool {
+	x, ok := a[stamp].(*types.AttributeValueMemberS)
+	y, ok2 := b[stamp].(*types.AttributeValueMemberS)
+	return ok && ok2 && x.Value == y.Value
+}
+
+// again runs try until it isn't overtaken any more, waiting a little longer each time.
+func again(ctx context.Context, what string, try func() error) error {
+	for n := range maxTries {
+		err := try()
+		if !errors.Is(err, errOvertaken) {
+			return err
+		}
+		wait := time.Duration(mathrand.Int64N(int64(10*time.Millisecond) << min(n, 5)))
+		select {
+		case <-ctx.Done():
+			return deploy.Errorf(deploy.Internal, "store", "write %s: %w", what, context.Cause(ctx))
+		case <-time.After(wait):
+		}
+	}
+	return deploy.Errorf(deploy.Internal, "store", "write %s: overtaken by other writes %d times", what, maxTries)
+}
+
+func keyText(key attributes) string {
+	text := func(name string) string {
+		if s, ok := key[name].(*types.AttributeValueMemberS); ok {
+			return s.Value
+		}
+		return "?"
+	}
+	return text(pk) + "/" + text(sk)
+}
