@@ -1,0 +1,14 @@
+// Command deploy is the function behind the machine's state Deploy.
+package main
+
+import (
+	"github.com/slipway-cd/slipway/internal/boot"
+	"github.com/slipway-cd/slipway/internal/boot/shop"
+	"github.com/slipway-cd/slipway/internal/pipeline"
+)
+
+func main() {
+	e := boot.Load()
+	s := e.Store()
+	e.Start("deploy", &pipeline.Deploy{Workshop: shop.Workshop(e, s), Hooks: shop.Hooks(e), Heads: s, Targets: shop.Targets(e)})
+}

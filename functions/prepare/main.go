@@ -1,0 +1,19 @@
+// Command prepare is the function behind the machine's state Prepare.
+package main
+
+import (
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/slipway-cd/slipway/internal/boot"
+	"github.com/slipway-cd/slipway/internal/pipeline"
+	"github.com/slipway-cd/slipway/internal/source"
+)
+
+func main() {
+	e := boot.Load()
+	s := e.Store()
+	e.Start("prepare", &pipeline.Prepare{
+		Desk: e.Desk(s), Create: s.Create, App: s.App, Heads: s,
+		Sources: source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET")),
+	})
+}

@@ -1,0 +1,23 @@
+// Command settle is the function behind the machine's state Settle.
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"github.com/slipway-cd/slipway/internal/boot"
+	"github.com/slipway-cd/slipway/internal/boot/shop"
+	"github.com/slipway-cd/slipway/internal/machine"
+	"github.com/slipway-cd/slipway/internal/pipeline"
+)
+
+func main() {
+	e := boot.Load()
+	s := e.Store()
+	e.Start("settle", &pipeline.Settle{
+		Workshop: shop.Workshop(e, s), Hooks: shop.Hooks(e), Heads: s,
+		Tokens: machine.NewTokens(sfn.NewFromConfig(e.AWS)), Metric: boot.Metric(os.Stdout, time.Now),
+	})
+}

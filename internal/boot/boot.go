@@ -1,0 +1,81 @@
+// Package boot wires what the functions have in common: the environment, clients made once, and the stage's wrapper.
+package boot
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/slipway-cd/slipway/internal/pipeline"
+	"github.com/slipway-cd/slipway/internal/store"
+)
+
+// Env is a function's environment.
+type Env struct {
+	AWS aws.Config
+	Log *slog.Logger
+}
+
+// Load reads the environment; what can't be read ends the function before it serves.
+func Load() *Env {
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	cfg, err := config.LoadDefaultConfig(context.Background())
+	if err != nil {
+		log.Error("load the AWS configuration", "error", err)
+		os.Exit(1)
+	}
+	return &Env{AWS: cfg, Log: log}
+}
+
+// Get reads one variable that has to be there.
+func (e *Env) Get(name string) string {
+	value := os.Getenv(name)
+	if value == "" {
+		e.Log.Error("the function lacks a variable; its stack sets it", "variable", name)
+		os.Exit(1)
+	}
+	return value
+}
+
+// Store is the deployments table.
+func (e *Env) Store() *store.Store {
+	return store.New(dynamodb.NewFromConfig(e.AWS), e.Get("SLIPWAY_DEPLOYMENTS_TABLE"))
+}
+
+// Desk is what every stage works with.
+func (e *Env) Desk(s *store.Store) pipeline.Desk {
+	return pipeline.Desk{Records: s, Now: time.Now, Log: e.Log}
+}
+
+// Start serves a stage.
+func (e *Env) Start(name string, stage pipeline.Stage) {
+	lambda.Start(pipeline.Handler(name, stage, e.Log))
+}
+
+// Metric writes a count in CloudWatch's embedded metric format, which makes a metric of a line on standard output.
+func Metric(w io.Writer, now func() time.Time) func(name string, value int) {
+	log := slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: bare}))
+	return func(name string, value int) {
+		log.Info("", "_aws", map[string]any{
+			"Timestamp": now().UnixMilli(),
+			"CloudWatchMetrics": []any{map[string]any{
+				"Namespace": "Slipway", "Dimensions": []any{[]string{}}, "Metrics": []any{map[string]string{"Name": name, "Unit": "Count"}},
+			}},
+		}, name, value)
+	}
+}
+
+// bare drops what slog adds to a line.
+func bare(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.MessageKey) {
+		return slog.Attr{}
+	}
+	return a
+}

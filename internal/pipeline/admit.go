@@ -1,0 +1,151 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// Admit asks for the environment's lock. Whether it is given, taken or refused, the machine hears of it by task token.
+type Admit struct {
+	Desk
+	Heads  Heads
+	Tokens Tokens
+}
+
+// Tokens answers executions that wait. Conflict where nothing waits with that token any more.
+type Tokens interface {
+	Grant(ctx context.Context, token string, output any) error
+	Refuse(ctx context.Context, token string, kind deploy.Kind, cause string) error
+}
+
+// Run asks, and answers at once unless the deployment has to wait. Not every engine ends a state that waits for a token
+// when its function fails, so a failure goes by the token too.
+func (a *Admit) Run(ctx context.Context, call Call) (*State, error) {
+	st, err := a.admit(ctx, call)
+	if err == nil {
+		return st, nil
+	}
+	st = &State{}
+	_ = json.Unmarshal(call.State, st)
+	if refused := a.Tokens.Refuse(ctx, call.Token, deploy.KindOf(err), err.Error()); refused != nil {
+		return nil, fmt.Errorf("%w (and the machine could not be told: %w)", err, refused)
+	}
+	return st, nil
+}
+
+func (a *Admit) admit(ctx context.Context, call Call) (*State, error) {
+	var st State
+	if err := json.Unmarshal(call.State, &st); err != nil {
+		return nil, deploy.Errorf(deploy.Invalid, "state", "%w", err)
+	}
+	if d, err := a.Records.Deployment(ctx, st.Deployment); err != nil {
+		return nil, err
+	} else if s := d.Stage("admit"); !s.Open() && s != nil {
+		return &st, a.Tokens.Grant(ctx, call.Token, admitted(d))
+	}
+	var adm deploy.Admission
+	var d *deploy.Deployment
+	err := a.Heads.Change(ctx, st.App, st.Environment, func(h *deploy.Head, record func(string) (*deploy.Deployment, error)) (err error) {
+		if d, err = record(st.Deployment); err != nil {
+			return err
+		}
+		if err := admissible(d); err != nil {
+			return err
+		}
+		adm = h.Admit(deploy.Turn{Deployment: d.ID, Action: d.Action, Token: call.Token}, a.Now())
+		return a.write(adm, h, d, record)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &st, a.answer(ctx, adm, d, call.Token)
+}
+
+func admissible(d *deploy.Deployment) error {
+	if d.Status.Ended() {
+		return deploy.Errorf(deploy.Fenced, "", "deployment %s has ended: %s", d.ID, d.Status)
+	}
+	return cancelled(d)
+}
+
+// write puts the decision on the records that it touches.
+func (a *Admit) write(adm deploy.Admission, h *deploy.Head, d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
+	now := a.Now()
+	switch {
+	case adm.Refused != "", adm.SupersededBy != "":
+		d.SupersededBy = adm.SupersededBy
+		return nil
+	case adm.Granted:
+		if s := d.Stage("admit"); s == nil {
+			d.Begin("admit", now)
+		}
+		enter(d, h.Fence, a.Desk)
+	case d.Stage("admit") == nil:
+		d.Begin("admit", now)
+		d.Log(now, "waits for %s, where %s is at work", h.Environment, h.Holder.Deployment)
+	}
+	if adm.Displaced != nil {
+		other, err := record(adm.Displaced.Deployment)
+		if err != nil {
+			return err
+		}
+		other.SupersededBy = d.ID
+		other.Log(now, "superseded by %s, which is newer", d.ID)
+	}
+	return a.takeOver(adm, d, record)
+}
+
+// takeOver ends what the last holder left open: its execution is not heard of any more, or left the environment dirty.
+func (a *Admit) takeOver(adm deploy.Admission, d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
+	if adm.TookOver == nil {
+		return nil
+	}
+	other, err := record(adm.TookOver.Deployment)
+	if err != nil {
+		return err
+	}
+	now := a.Now()
+	d.Log(now, "took the environment over from %s", other.ID)
+	if d.Action == deploy.Rollback {
+		d.Repairs = other.ID
+	}
+	if other.Status.Ended() {
+		return nil
+	}
+	other.Fail(deploy.Fenced, fmt.Sprintf("not heard of until its turn ran out; %s took over", d.ID))
+	other.Log(now, "its turn ran out; %s took over", d.ID)
+	return other.End(deploy.Failed, now)
+}
+
+// enter notes on the record that the deployment has its turn.
+func enter(d *deploy.Deployment, fence int64, k Desk) {
+	d.Fence = fence
+	d.Finish("admit", deploy.Passed, k.Now())
+	d.Log(k.Now(), "admit passed: turn %d in %s", fence, d.Environment)
+}
+
+// admitted is the state with which a deployment goes on from Admit.
+func admitted(d *deploy.Deployment) State {
+	return State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Fence: d.Fence}
+}
+
+func (a *Admit) answer(ctx context.Context, adm deploy.Admission, d *deploy.Deployment, token string) error {
+	if adm.Displaced != nil {
+		cause := fmt.Sprintf("superseded by %s, which is newer", d.ID)
+		if err := a.Tokens.Refuse(ctx, adm.Displaced.Token, deploy.Superseded, cause); err != nil {
+			a.Log.Warn("a displaced deployment could not be told", "deployment", adm.Displaced.Deployment, "error", err)
+		}
+	}
+	switch {
+	case adm.SupersededBy != "":
+		return deploy.Errorf(deploy.Superseded, "", "superseded by %s, which is newer", adm.SupersededBy)
+	case adm.Refused != "":
+		return deploy.Errorf(deploy.Conflict, "environment "+d.Environment, "%s", adm.Refused)
+	case adm.Granted:
+		return a.Tokens.Grant(ctx, token, admitted(d))
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// Build makes a commit's release.
+type Build struct {
+	Workshop
+	Releases Releases
+}
+
+// Releases keeps what was built of each commit.
+type Releases interface {
+	Release(ctx context.Context, app, commit string) (*deploy.Release, error)
+	PutRelease(ctx context.Context, r *deploy.Release) (*deploy.Release, error)
+}
+
+// Run runs scripts.build and keeps the artifacts, or takes the release that the commit already has.
+func (s *Build) Run(ctx context.Context, call Call) (*State, error) {
+	return s.once(ctx, call, "build", func(ctx context.Context, st *State, d *deploy.Deployment) (string, deploy.Outcome, error) {
+		r, err := s.Releases.Release(ctx, d.App, d.CommitSHA)
+		if err != nil {
+			return "", "", err
+		}
+		told, outcome := said("release built by %s", builder(r)), deploy.Skipped
+		if r == nil {
+			if r, err = s.build(ctx, st, d); err != nil {
+				return "", "", err
+			}
+			told, outcome = said("%d artifacts", len(r.Artifacts)), deploy.Passed
+		}
+		if err := s.check(ctx, d, r); err != nil {
+			return "", "", err
+		}
+		err = s.update(ctx, st, d, func(d *deploy.Deployment) error {
+			d.Release, d.Artifacts = r, map[string]string{}
+			for _, a := range r.Artifacts {
+				d.Artifacts[a.Path] = a.Key
+			}
+			return nil
+		})
+		return told, outcome, err
+	})
+}
+
+func builder(r *deploy.Release) string {
+	if r == nil {
+		return ""
+	}
+	return r.BuiltBy
+}
+
+// check looks at the artifacts where they lie, and at whether the target could use them.
+func (s *Build) check(ctx context.Context, d *deploy.Deployment, r *deploy.Release) error {
+	for _, a := range r.Artifacts {
+		if err := s.Artifacts.CheckArtifact(ctx, a); err != nil {
+			return deploy.Errorf(deploy.BuildFailed, "artifact "+a.Path, "%w", err)
+		}
+	}
+	if d.Settings.Target.Type != deploy.TargetLambda {
+		return nil
+	}
+	_, err := r.ZipFor(d.Settings.Target)
+	return err
+}
+
+func (s *Build) build(ctx context.Context, st *State, d *deploy.Deployment) (_ *deploy.Release, err error) {
+	b := s.bench(st, d, "build")
+	defer func() { err = errors.Join(err, b.close()) }()
+	if d.Config.Scripts.Build != "" {
+		if err := b.run(ctx, deploy.BuildFailed, "build", d.Config.Scripts.Build); err != nil {
+			return nil, err
+		}
+	} else if err := b.open(ctx); err != nil {
+		return nil, err
+	}
+	r := &deploy.Release{App: d.App, CommitSHA: d.CommitSHA, BuiltBy: d.ID, BuiltAt: s.Now().UTC(), Artifacts: []deploy.Artifact{}}
+	for _, name := range d.Config.Artifacts {
+		a, err := s.keep(ctx, b, name)
+		if err != nil {
+			return nil, err
+		}
+		r.Artifacts = append(r.Artifacts, a)
+	}
+	return s.Releases.PutRelease(ctx, r)
+}
+
+// keep stores one artifact. A build may leave links; only a regular file inside the workspace is an artifact.
+func (s *Build) keep(ctx context.Context, b *bench, name string) (deploy.Artifact, error) {
+	root, err := os.OpenRoot(b.root())
+	if err != nil {
+		return deploy.Artifact{}, deploy.Errorf(deploy.Internal, "build", "%w", err)
+	}
+	defer root.Close()
+	info, err := root.Lstat(filepath.FromSlash(name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return deploy.Artifact{}, deploy.Errorf(deploy.BuildFailed, "artifact "+name, "the build did not make it")
+	case err != nil:
+		return deploy.Artifact{}, deploy.Errorf(deploy.BuildFailed, "artifact "+name, "%w", err)
+	case !info.Mode().IsRegular():
+		return deploy.Artifact{}, deploy.Errorf(deploy.BuildFailed, "artifact "+name, "is a %s; want a file", info.Mode().Type())
+	}
+	return s.Artifacts.PutArtifact(ctx, b.d.App, b.d.CommitSHA, name, filepath.Join(b.root(), filepath.FromSlash(name)))
+}

@@ -1,0 +1,62 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// Cancel asks a deployment to stop. Whoever works on it sees the mark, undoes what it changed, and ends cancelled.
+type Cancel struct {
+	Desk
+	Heads  Heads
+	Tokens Tokens
+}
+
+// Run sets the mark; one that waits for its turn is told at once. Conflict where there is nothing to stop any more.
+func (c *Cancel) Run(ctx context.Context, id string) (*deploy.Deployment, error) {
+	d, err := c.Records.Deployment(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var waited *deploy.Turn
+	err = c.Heads.Change(ctx, d.App, d.Environment, func(h *deploy.Head, record func(string) (*deploy.Deployment, error)) (err error) {
+		waited = nil
+		if d, err = record(id); err != nil {
+			return err
+		}
+		if err := cancellable(d); err != nil {
+			return err
+		}
+		if h.Waiting != nil && h.Waiting.Deployment == id {
+			turn := *h.Waiting
+			waited = &turn
+			h.Waiting = nil
+		}
+		if d.CancelTime == nil {
+			now := c.Now()
+			d.CancelTime = &now
+			d.Log(now, "cancel asked for")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if waited != nil {
+		if err := c.Tokens.Refuse(ctx, waited.Token, deploy.Cancelled, "cancelled while it waited for its turn"); err != nil {
+			c.Log.Warn("a waiting deployment could not be told", "deployment", id, "error", err)
+		}
+	}
+	return d, nil
+}
+
+func cancellable(d *deploy.Deployment) error {
+	switch {
+	case d.Status.Ended():
+		return deploy.Errorf(deploy.Conflict, "", "deployment %s has ended: %s", d.ID, d.Status)
+	case d.Stage("rollback") != nil && (d.Action == deploy.Deploy || d.Changed != nil):
+		return deploy.Errorf(deploy.Conflict, "", "deployment %s is %s and on its way back; that can't be cancelled", d.ID, d.Status)
+	}
+	return nil
+}

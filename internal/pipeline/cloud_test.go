@@ -1,0 +1,350 @@
+package pipeline_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/store"
+)
+
+// world is the local cloud with the stack in it, one for the whole package: the real template, ASL and binaries.
+var world struct {
+	cloud *local.Cloud
+	out   local.Outputs
+	store *store.Store
+	sfn   *sfn.Client
+	s3    *s3.Client
+	fn    *lambda.Client
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code, err := withWorld(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "the local cloud:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func withWorld(m *testing.M) (int, error) {
+	if testing.Short() {
+		return m.Run(), nil
+	}
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer stop()
+	cloud, err := local.Start(ctx, local.Options{Root: "../.."})
+	if err != nil {
+		return 0, err
+	}
+	defer cloud.Stop() //nolint:errcheck // the tests' verdict counts
+	out, err := cloud.Deploy(ctx)
+	if err != nil {
+		return 0, err
+	}
+	cfg := cloud.Config()
+	world.cloud, world.out = cloud, out
+	world.store = store.New(dynamodb.NewFromConfig(cfg), out.DeploymentsTable)
+	world.sfn, world.s3, world.fn = sfn.NewFromConfig(cfg), s3.NewFromConfig(cfg), lambda.NewFromConfig(cfg)
+	return m.Run(), nil
+}
+
+// app is one app of a test: its own name, a folder that its scripts work in, and an HTTP server that tells what serves.
+type app struct {
+	t    *testing.T
+	name string
+	dir  string // scripts see it as $SERVE
+	deploy.App
+}
+
+var apps atomic.Int64
+
+// newApp makes an app with a script target whose scripts write what serves into $SERVE/live.
+func newApp(t *testing.T) *app {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs the local cloud; run without -short")
+	}
+	t.Parallel()
+	a := &app{t: t, name: fmt.Sprintf("app-%d", apps.Add(1)), dir: t.TempDir()}
+	server := httptest.NewServer(http.HandlerFunc(a.serve))
+	t.Cleanup(server.Close)
+	settings := deploy.Settings{
+		Target: deploy.Target{Type: deploy.TargetScript}, URL: server.URL, Variables: map[string]string{"SERVE": a.dir},
+	}
+	a.App = deploy.App{Name: a.name, Environments: map[string]deploy.Settings{"production": settings}}
+	a.apply()
+	return a
+}
+
+// apply stores the app.
+func (a *app) apply() {
+	a.t.Helper()
+	if err := a.Validate(); err != nil {
+		a.t.Fatal(err)
+	}
+	if err := world.store.PutApp(a.t.Context(), &a.App); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// serve answers with what is live; a live text that begins with "bad" answers 500.
+func (a *app) serve(w http.ResponseWriter, r *http.Request) {
+	live := a.read("live")
+	if live == "" || strings.HasPrefix(live, "bad") {
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+	fmt.Fprint(w, live)
+}
+
+func (a *app) read(name string) string {
+	text, err := os.ReadFile(filepath.Join(a.dir, name))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+func (a *app) write(name, text string) {
+	a.t.Helper()
+	if err := os.WriteFile(filepath.Join(a.dir, name), []byte(text), 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// config is a slipway.yaml with quick scripts; lines replace or add to them.
+func config(lines ...string) string {
+	base := map[string]string{
+		"test": "echo tested", "build": "mkdir -p out && cp version out/version",
+		"deploy":   `cp out/version "$SERVE/live"`,
+		"rollback": `cp out/version "$SERVE/live" || rm -f "$SERVE/live"`,
+	}
+	var more []string
+	for _, line := range lines {
+		if name, command, ok := strings.Cut(line, "="); ok && !strings.ContainsAny(name, ": \n") {
+			base[name] = command
+			continue
+		}
+		more = append(more, line)
+	}
+	text := "artifacts: [out/version]\nhealth_check_timeout: 3\nscripts:\n"
+	for _, name := range slices.Sorted(mapKeys(base)) {
+		quoted, _ := json.Marshal(base[name])
+		text += fmt.Sprintf("  %s: %s\n", name, quoted)
+	}
+	return text + strings.Join(more, "\n")
+}
+
+func mapKeys(m map[string]string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// commit uploads a commit with that version and slipway.yaml, and gives its id.
+func (a *app) commit(version, yaml string) string {
+	return a.bundle(map[string]string{"version": version, "slipway.yaml": yaml})
+}
+
+func (a *app) bundle(files map[string]string) string {
+	a.t.Helper()
+	var buf bytes.Buffer
+	zw := gzip.NewWriter(&buf)
+	tw := tar.NewWriter(zw)
+	for name, text := range files {
+		if err := tw.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), Typeflag: tar.TypeReg}); err != nil {
+			a.t.Fatal(err)
+		}
+		if _, err := tw.Write([]byte(text)); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	if err := tw.Close(); err != nil {
+		a.t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		a.t.Fatal(err)
+	}
+	return a.upload(buf.Bytes())
+}
+
+func (a *app) upload(bundle []byte) string {
+	a.t.Helper()
+	var id [20]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		a.t.Fatal(err)
+	}
+	sha, sum := hex.EncodeToString(id[:]), sha256.Sum256(bundle)
+	_, err := world.s3.PutObject(a.t.Context(), &s3.PutObjectInput{
+		Bucket: &world.out.Bucket, Key: aws.String("sources/" + a.name + "/" + sha + ".tar.gz"),
+		Body: bytes.NewReader(bundle), Metadata: map[string]string{"sha256": hex.EncodeToString(sum[:])},
+	})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return sha
+}
+
+// run is one execution.
+type run struct {
+	a   *app
+	id  string
+	arn string
+}
+
+// start starts an execution as an operator does in the console, but with a name that is a deployment's id, so that the
+// test knows it.
+func (a *app) start(input map[string]any) *run {
+	a.t.Helper()
+	if input["app"] == nil {
+		input["app"] = a.name
+	}
+	if input["environment"] == nil {
+		input["environment"] = "production"
+	}
+	text, err := json.Marshal(input)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	var entropy [5]byte
+	if _, err := rand.Read(entropy[:]); err != nil {
+		a.t.Fatal(err)
+	}
+	time.Sleep(2 * time.Millisecond) // ids of one test sort as they were started
+	return a.execute(deploy.NewID(time.Now(), entropy[:]), string(text))
+}
+
+func (a *app) execute(name, input string) *run {
+	a.t.Helper()
+	out, err := world.sfn.StartExecution(a.t.Context(), &sfn.StartExecutionInput{
+		StateMachineArn: &world.out.StateMachineARN, Name: &name, Input: &input,
+	})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return &run{a: a, id: name, arn: *out.ExecutionArn}
+}
+
+func (a *app) deploy(sha string) *run { return a.start(map[string]any{"commit_sha": sha}) }
+
+// ended waits for the execution's end.
+func (r *run) ended() *sfn.DescribeExecutionOutput {
+	r.a.t.Helper()
+	return waitFor(r.a.t, r.id+" to end", func() (*sfn.DescribeExecutionOutput, bool) {
+		out, err := world.sfn.DescribeExecution(r.a.t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &r.arn})
+		if err != nil {
+			r.a.t.Fatal(err)
+		}
+		return out, out.Status != types.ExecutionStatusRunning
+	})
+}
+
+func (r *run) record() *deploy.Deployment {
+	r.a.t.Helper()
+	d, err := world.store.Deployment(r.a.t.Context(), r.id)
+	if err != nil {
+		r.a.t.Fatal(err)
+	}
+	return d
+}
+
+func waitFor[T any](t *testing.T, what string, look func() (T, bool)) T {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if v, ok := look(); ok {
+			return v
+		}
+	}
+	t.Fatalf("waited in vain for %s", what)
+	panic("unreachable")
+}
+
+// wants checks the deployment's end: its status, that the execution tells the same, and that the environment is whole.
+func (r *run) wants(status deploy.Status) *deploy.Deployment {
+	r.a.t.Helper()
+	out := r.ended()
+	d := r.record()
+	if d.Status != status {
+		r.a.t.Errorf("%s is %s, want %s; error %q, timeline:\n%s", r.id, d.Status, status, d.Error, strings.Join(d.Logs, "\n"))
+	}
+	if told := out.Status == types.ExecutionStatusSucceeded; told != (d.Status == deploy.Success || d.Status == deploy.RolledBack && d.ErrorKind == "") {
+		r.a.t.Errorf("the execution is %s (%s), the deployment %s", out.Status, aws.ToString(out.Cause), d.Status)
+	}
+	if d.EndTime == nil {
+		r.a.t.Errorf("%s has no end time", r.id)
+	}
+	h := r.a.head(d.Environment)
+	if h.Holder != nil && h.Holder.Deployment == d.ID && !d.Dirty {
+		r.a.t.Errorf("%s ended and still holds %s", r.id, d.Environment)
+	}
+	return d
+}
+
+func (a *app) head(environment string) *deploy.Head {
+	a.t.Helper()
+	h, err := world.store.Head(a.t.Context(), a.name, environment)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return h
+}
+
+// states lists the states that the execution entered.
+func (r *run) states() string {
+	r.a.t.Helper()
+	var names []string
+	pages := sfn.NewGetExecutionHistoryPaginator(world.sfn, &sfn.GetExecutionHistoryInput{ExecutionArn: &r.arn})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(r.a.t.Context())
+		if err != nil {
+			r.a.t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			if e.StateEnteredEventDetails != nil {
+				names = append(names, *e.StateEnteredEventDetails.Name)
+			}
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func (a *app) serves(want string) {
+	a.t.Helper()
+	if got := a.read("live"); got != want {
+		a.t.Errorf("%s serves %q, want %q", a.name, got, want)
+	}
+}
+
+func randomText() string { return strings.ToLower(rand.Text()[:8]) }
+
+func deref(s *string) string { return aws.ToString(s) }

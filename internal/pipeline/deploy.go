@@ -1,0 +1,209 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// Deploy brings a release to its target, without traffic where the target can keep it back.
+type Deploy struct {
+	Workshop
+	Hooks   Hooks
+	Heads   Heads
+	Targets Targets
+}
+
+// Targets changes what serves. Weights are absolute and read back, so that a call may be made again.
+type Targets interface {
+	Live(ctx context.Context, t deploy.Target) (version string, err error)
+	Publish(ctx context.Context, t deploy.Target, a deploy.Artifact, description string) (version string, err error)
+	SetWeight(ctx context.Context, t deploy.Target, from, to string, percent int) error
+}
+
+// Run runs hooks and pre_deploy, writes down what is live, and only then changes anything.
+func (s *Deploy) Run(ctx context.Context, call Call) (*State, error) {
+	return s.once(ctx, call, "deploy", func(ctx context.Context, st *State, d *deploy.Deployment) (told string, _ deploy.Outcome, err error) {
+		b := s.bench(st, d, "deploy")
+		b.place = d.Release.Artifacts
+		defer func() { err = errors.Join(err, b.close()) }()
+		if err := s.before(ctx, b); err != nil {
+			return "", "", err
+		}
+		if err := s.mark(ctx, st, d); err != nil {
+			return "", "", err
+		}
+		if d.Config.Scripts.Deploy != "" {
+			if err := b.run(ctx, deploy.DeployFailed, "deploy", d.Config.Scripts.Deploy); err != nil {
+				return "", "", err
+			}
+		}
+		told, err = s.publish(ctx, st, d)
+		return told, deploy.Passed, err
+	})
+}
+
+// before is all that may still fail without a trace on the target.
+func (s *Deploy) before(ctx context.Context, b *bench) error {
+	if err := s.Hooks.run(ctx, b, "pre_deploy"); err != nil {
+		return err
+	}
+	if command := b.d.Config.Scripts.PreDeploy; command != "" {
+		return b.run(ctx, deploy.DeployFailed, "pre_deploy", command)
+	}
+	return nil
+}
+
+// mark writes what is live onto the record. From here on a failure is undone, and only this is read to undo it.
+func (s *Deploy) mark(ctx context.Context, st *State, d *deploy.Deployment) error {
+	if d.Changed != nil {
+		return nil
+	}
+	live, note, err := liveNow(ctx, s.Heads, s.Targets, d)
+	if err != nil {
+		return err
+	}
+	return s.update(ctx, st, d, func(d *deploy.Deployment) error {
+		if err := cancelled(d); err != nil {
+			return err
+		}
+		now := s.Now()
+		d.Previous, d.Fallback, d.Changed = live, live.Deployment, &now
+		if note != "" {
+			d.Log(now, "%s", note)
+		}
+		return nil
+	})
+}
+
+// liveNow tells what serves: the head's word, corrected by the target's where somebody moved it behind our back.
+func liveNow(ctx context.Context, heads Heads, targets Targets, d *deploy.Deployment) (_ *deploy.Live, note string, _ error) {
+	h, err := heads.Head(ctx, d.App, d.Environment)
+	if err != nil {
+		return nil, "", err
+	}
+	live := h.Live
+	if live == nil {
+		live = &deploy.Live{}
+	}
+	if d.Settings.Target.Type != deploy.TargetLambda {
+		return live, "", nil
+	}
+	version, err := targets.Live(ctx, d.Settings.Target)
+	if err != nil {
+		return nil, "", err
+	}
+	if live.Deployment != "" && live.TargetVersion != version && d.Repairs == "" {
+		note = fmt.Sprintf("the target serves version %s, which Slipway did not put there (its last was %s)", version, live.TargetVersion)
+		return &deploy.Live{TargetVersion: version}, note, nil
+	}
+	if live.Deployment == "" {
+		live = &deploy.Live{TargetVersion: version}
+	}
+	return live, "", nil
+}
+
+// publish makes the release a version of the target's function.
+func (s *Deploy) publish(ctx context.Context, st *State, d *deploy.Deployment) (string, error) {
+	t := d.Settings.Target
+	if t.Type != deploy.TargetLambda {
+		return "", nil
+	}
+	zip, err := d.Release.ZipFor(t)
+	if err != nil {
+		return "", err
+	}
+	version, err := s.Targets.Publish(ctx, t, zip, "slipway "+deploy.ShortCommit(d.CommitSHA)+" "+d.ID)
+	if err != nil {
+		return "", err
+	}
+	return said("%s version %s", t.Function, version), s.update(ctx, st, d, func(d *deploy.Deployment) error {
+		d.Release.TargetVersion = version
+		return nil
+	})
+}
+
+// Shift moves traffic.
+type Shift struct {
+	Workshop
+	Hooks   Hooks
+	Targets Targets
+}
+
+// Run sets the weight of the plan's next step. With the last one the release serves alone, and post_deploy runs.
+func (s *Shift) Run(ctx context.Context, call Call) (*State, error) {
+	st, d, err := s.open(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	if err := stepOf(st, d); err != nil {
+		return nil, err
+	}
+	if d.Shifted > st.Step {
+		return st, nil
+	}
+	err = s.update(ctx, st, d, func(d *deploy.Deployment) error {
+		if err := cancelled(d); err != nil {
+			return err
+		}
+		d.Begin("shift", s.Now())
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	attempt, weight := d.Stage("shift").Attempt, d.Plan[st.Step].WeightPercent
+	err = s.shift(ctx, st, d, weight)
+	if err == nil {
+		err = s.update(ctx, st, d, func(d *deploy.Deployment) error { d.Shifted = st.Step + 1; return nil })
+	}
+	told := ""
+	if d.Settings.Target.Type == deploy.TargetLambda {
+		told = said("version %s takes %d %% of the traffic", d.Release.TargetVersion, weight)
+	}
+	return st, s.finish(ctx, st, d, ended{"shift", attempt, told, deploy.Passed, err})
+}
+
+func stepOf(st *State, d *deploy.Deployment) error {
+	if st.Step < 0 || st.Step >= len(d.Plan) {
+		return deploy.Errorf(deploy.Internal, "plan", "step %d of %d", st.Step, len(d.Plan))
+	}
+	return nil
+}
+
+func (s *Shift) shift(ctx context.Context, st *State, d *deploy.Deployment, weight int) error {
+	if t := d.Settings.Target; t.Type == deploy.TargetLambda {
+		if err := s.Targets.SetWeight(ctx, t, d.Previous.TargetVersion, d.Release.TargetVersion, weight); err != nil {
+			return err
+		}
+	}
+	if st.Step < len(d.Plan)-1 {
+		return nil
+	}
+	return s.after(ctx, st, d)
+}
+
+// after runs what follows once the release serves. A failing post_deploy only warns.
+func (s *Shift) after(ctx context.Context, st *State, d *deploy.Deployment) (err error) {
+	b := s.bench(st, d, "shift")
+	b.place = d.Release.Artifacts
+	defer func() { err = errors.Join(err, b.close()) }()
+	if command := d.Config.Scripts.PostDeploy; command != "" {
+		err := b.run(ctx, deploy.DeployFailed, "post_deploy", command)
+		switch k := deploy.KindOf(err); {
+		case k == deploy.DeployFailed:
+			if err := s.note(ctx, st, d, "warning: %v; the deployment goes on", err); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		}
+	}
+	return s.Hooks.run(ctx, b, "post_deploy")
+}
+
+// seconds rounds a wait up to what Bake takes.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

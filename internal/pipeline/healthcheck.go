@@ -1,0 +1,211 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// HealthCheck probes an environment and gives a verdict, forward and on the way back.
+type HealthCheck struct {
+	Desk
+	Probe func(ctx context.Context, url string) deploy.Check
+	Sleep func(ctx context.Context, d time.Duration) // nil sleeps for real
+}
+
+// The rhythm of a health check.
+const (
+	probeEvery  = 2 * time.Second  // between attempts
+	probeAtOnce = 50 * time.Second // of attempts in one call; longer waits are Bake's
+	bakeEvery   = 30 * time.Second // between looks while a healthy step bakes
+)
+
+// Run probes until it knows. An environment is healthy after health_check_successes good answers in a row, and
+// unhealthy, an error, once it wasn't for health_check_timeout.
+func (c *HealthCheck) Run(ctx context.Context, call Call) (*State, error) {
+	st, d, err := c.open(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	if st.Back && !undone(d) {
+		st.Verdict = deploy.Undone
+		return st, nil
+	}
+	name := checkName(st)
+	if done := d.Stage(name); done != nil && done.End != nil && (st.Back || d.StepsDone > st.Step) {
+		return c.verdict(st, d), earlier(done, d)
+	}
+	err = c.update(ctx, st, d, func(d *deploy.Deployment) error {
+		if !d.Stage(name).Open() {
+			d.Begin(name, c.Now())
+		}
+		return c.stop(st, d)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.probe(ctx, st, d, name)
+}
+
+// undone tells whether there is a restored release to look at: one that Slipway knows to have been healthy.
+func undone(d *deploy.Deployment) bool {
+	return d.Undone && (d.Action == deploy.Rollback || d.Previous != nil && d.Previous.Deployment != "")
+}
+
+func checkName(st *State) string {
+	if st.Back {
+		return "checkrollback"
+	}
+	return "healthcheck"
+}
+
+func (c *HealthCheck) stop(st *State, d *deploy.Deployment) error {
+	if st.Back {
+		return nil
+	}
+	return cancelled(d)
+}
+
+func (c *HealthCheck) probe(ctx context.Context, st *State, d *deploy.Deployment, name string) (*State, error) {
+	url := strings.TrimSuffix(d.Settings.URL, "/") + path(d)
+	timeout, begin := healthTimeout(d), c.Now()
+	for {
+		check := c.Probe(ctx, url)
+		err := c.update(ctx, st, d, func(d *deploy.Deployment) error {
+			d.AddCheck(check)
+			return c.stop(st, d)
+		})
+		if err != nil {
+			return nil, err
+		}
+		start := d.Stage(name).Start
+		good, since := streak(d, start)
+		switch {
+		case good >= healthyCount(d):
+			if left := start.Add(bake(st, d)).Sub(c.Now()); left > 0 {
+				return c.hold(st, min(left, bakeEvery)), nil
+			}
+			return c.healthy(ctx, st, d, name)
+		case c.Now().Add(probeEvery).Sub(since) > timeout:
+			return nil, c.unhealthy(ctx, st, d, name, url)
+		case c.Now().Sub(begin) > probeAtOnce:
+			return c.hold(st, probeEvery), nil
+		}
+		c.sleep(ctx)
+		if ctx.Err() != nil {
+			return c.hold(st, probeEvery), nil
+		}
+	}
+}
+
+func (c *HealthCheck) sleep(ctx context.Context) {
+	if c.Sleep != nil {
+		c.Sleep(ctx, probeEvery)
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(probeEvery):
+	}
+}
+
+// streak counts the good answers in a row at the end, and tells since when the environment is not healthy: the last
+// good answer, or the stage's start.
+func streak(d *deploy.Deployment, start time.Time) (good int, since time.Time) {
+	since = start
+	for _, check := range d.Checks {
+		if check.Time.Before(start) {
+			continue
+		}
+		if !check.Healthy {
+			good = 0
+			continue
+		}
+		good++
+		since = check.Time
+	}
+	return good, since
+}
+
+func path(d *deploy.Deployment) string {
+	if d.Config != nil {
+		return d.Config.HealthCheckPath
+	}
+	return deploy.DefaultConfig().HealthCheckPath
+}
+
+func healthTimeout(d *deploy.Deployment) time.Duration {
+	if d.Config != nil {
+		return time.Duration(d.Config.HealthCheckTimeout) * time.Second
+	}
+	return time.Duration(deploy.DefaultConfig().HealthCheckTimeout) * time.Second
+}
+
+func healthyCount(d *deploy.Deployment) int {
+	if d.Config != nil {
+		return d.Config.HealthyCount
+	}
+	return deploy.DefaultConfig().HealthyCount
+}
+
+func bake(st *State, d *deploy.Deployment) time.Duration {
+	if st.Back || st.Step >= len(d.Plan) {
+		return 0
+	}
+	return time.Duration(d.Plan[st.Step].BakeSeconds) * time.Second
+}
+
+func (c *HealthCheck) hold(st *State, wait time.Duration) *State {
+	st.Verdict, st.WaitSeconds = deploy.Hold, seconds(wait)
+	return st
+}
+
+func (c *HealthCheck) healthy(ctx context.Context, st *State, d *deploy.Deployment, name string) (*State, error) {
+	err := c.update(ctx, st, d, func(d *deploy.Deployment) error {
+		if err := c.stop(st, d); err != nil {
+			return err
+		}
+		if !st.Back {
+			d.StepsDone = st.Step + 1
+		}
+		d.Healthy = st.Back || d.StepsDone == len(d.Plan)
+		last := d.Checks[len(d.Checks)-1]
+		d.Finish(name, deploy.Passed, c.Now())
+		d.Log(c.Now(), "%s passed: %d in %d ms", name, last.Status, last.LatencyMS)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.verdict(st, d), nil
+}
+
+// verdict words what a finished check means for the machine.
+func (c *HealthCheck) verdict(st *State, d *deploy.Deployment) *State {
+	switch {
+	case st.Back && d.Action == deploy.Deploy:
+		st.Verdict = deploy.Undone
+	case st.Back || d.StepsDone == len(d.Plan):
+		st.Verdict = deploy.Done
+	default:
+		st.Verdict, st.Step = deploy.Advance, d.StepsDone
+	}
+	return st
+}
+
+func (c *HealthCheck) unhealthy(ctx context.Context, st *State, d *deploy.Deployment, name, url string) error {
+	last := d.Checks[len(d.Checks)-1]
+	why := last.Error
+	if why == "" {
+		why = fmt.Sprintf("status %d", last.Status)
+	}
+	kind := deploy.HealthCheckFailed
+	if st.Back {
+		kind = deploy.RollbackFailed
+	}
+	err := deploy.Errorf(kind, name, "%s gave no good answer for %s; the last: %s", url, healthTimeout(d), why)
+	return c.finish(ctx, st, d, ended{name, d.Stage(name).Attempt, "", "", err})
+}

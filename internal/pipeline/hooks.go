@@ -1,0 +1,75 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// Hooks runs what a commit asks to be told.
+type Hooks struct {
+	Functions interface {
+		Invoke(ctx context.Context, function string, payload []byte) error
+	}
+	Events interface {
+		Put(ctx context.Context, detailType string, detail []byte) error
+	}
+}
+
+// call is what a hook is given: a function as its event, an event as its detail.
+type call struct {
+	Hook        string        `json:"hook"`
+	Deployment  string        `json:"deployment"`
+	App         string        `json:"app"`
+	Environment string        `json:"environment"`
+	Action      deploy.Action `json:"action"`
+	CommitSHA   string        `json:"commit_sha"`
+	Branch      string        `json:"branch"`
+	Error       string        `json:"error"`
+}
+
+// run runs the hooks of a point, once for a deployment, in their order. One that fails is on the timeline and stops
+// nothing; only a record that can't be written is an error.
+func (h *Hooks) run(ctx context.Context, b *bench, point string) error {
+	if b.d.Config == nil || len(b.d.Config.Hooks.At(point)) == 0 || slices.Contains(b.d.HooksRun, point) {
+		return nil
+	}
+	hooks := b.d.Config.Hooks.At(point)
+	err := b.shop.update(ctx, b.st, b.d, func(d *deploy.Deployment) error {
+		d.HooksRun = append(d.HooksRun, point)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, hook := range hooks {
+		result := "done"
+		if err := h.one(ctx, b, point, hook); err != nil {
+			if k := deploy.KindOf(err); k == deploy.Cancelled || k == deploy.Fenced {
+				return err
+			}
+			result = "failed, which stops nothing: " + err.Error()
+		}
+		if err := b.shop.note(ctx, b.st, b.d, "hook %s, %s: %s", point, hook, result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Hooks) one(ctx context.Context, b *bench, point string, hook deploy.Hook) error {
+	if hook.Script != "" {
+		return b.run(ctx, deploy.DeployFailed, point+" hook", hook.Script)
+	}
+	d := b.d
+	payload, err := json.Marshal(call{point, d.ID, d.App, d.Environment, d.Action, d.CommitSHA, d.Branch, d.Error})
+	if err != nil {
+		return deploy.Errorf(deploy.Internal, "hook", "%w", err)
+	}
+	if hook.Function != "" {
+		return h.Functions.Invoke(ctx, hook.Function, payload)
+	}
+	return h.Events.Put(ctx, hook.Event, payload)
+}

@@ -1,0 +1,265 @@
+package pipeline_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// The ways through the machine, by the states that they enter.
+const (
+	wayUp   = "Prepare Route Test Build Admit Deploy Shift HealthCheck Verdict Settle"
+	wayBack = " Rollback CheckRollback RollbackVerdict SettleFailure Outcome Failed"
+)
+
+func TestSuccess(t *testing.T) {
+	a := newApp(t)
+	r := a.deploy(a.commit("one", config()))
+	d := r.wants(deploy.Success)
+	if got := r.states(); got != wayUp {
+		t.Errorf("states:\n%s, want\n%s", got, wayUp)
+	}
+	a.serves("one")
+	if h := a.head("production"); h.Live == nil || h.Live.Deployment != d.ID || h.Fence != 1 {
+		t.Errorf("head: %+v", h)
+	}
+	if d.Release == nil || len(d.Release.Artifacts) != 1 || len(d.Checks) == 0 || d.Artifacts["out/version"] == "" {
+		t.Errorf("record: release %+v, artifacts %v, checks %v", d.Release, d.Artifacts, d.Checks)
+	}
+	for _, s := range d.Stages {
+		if s.End == nil || s.Outcome != deploy.Passed {
+			t.Errorf("stage %+v", s)
+		}
+	}
+}
+
+func TestFailuresBeforeTheFirstChange(t *testing.T) {
+	for _, c := range []struct{ name, yaml, kind, states string }{
+		{"test", config("test=exit 3"), "TestFailed", "Prepare Route Test SettleFailure Outcome Failed"},
+		{"build", config("build=exit 3"), "BuildFailed", "Prepare Route Test Build SettleFailure Outcome Failed"},
+		{"artifact", config("build=true"), "BuildFailed", "Prepare Route Test Build SettleFailure Outcome Failed"},
+		{"pre_deploy", config("pre_deploy=exit 3"), "DeployFailed", "Prepare Route Test Build Admit Deploy" + wayBack},
+		{"slipway.yaml", "scripts: 7", "Invalid", "Prepare SettleFailure Outcome Failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := newApp(t)
+			a.write("live", "zero")
+			r := a.deploy(a.commit("one", c.yaml))
+			d := r.wants(deploy.Failed)
+			if string(d.ErrorKind) != c.kind || d.Error == "" || d.Dirty || d.Changed != nil {
+				t.Errorf("kind %s, error %q, dirty %v, changed %v", d.ErrorKind, d.Error, d.Dirty, d.Changed)
+			}
+			if got := r.states(); got != c.states {
+				t.Errorf("states:\n%s, want\n%s", got, c.states)
+			}
+			a.serves("zero")
+			if out := r.ended(); *out.Error != c.kind || !strings.Contains(*out.Cause, d.Error) {
+				t.Errorf("the execution tells %s: %s", *out.Error, *out.Cause)
+			}
+		})
+	}
+}
+
+func TestBadRelease(t *testing.T) {
+	for _, c := range []struct{ name, yaml, kind, states string }{
+		{"deploy", config(`deploy=echo bad > "$SERVE/live"; exit 3`), "DeployFailed", "Prepare Route Test Build Admit Deploy" + wayBack},
+		{"health", config(), "HealthCheckFailed", "Prepare Route Test Build Admit Deploy Shift HealthCheck" + wayBack},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := newApp(t)
+			good := a.deploy(a.commit("one", config())).wants(deploy.Success)
+			r := a.deploy(a.commit("bad", c.yaml))
+			d := r.wants(deploy.RolledBack)
+			if string(d.ErrorKind) != c.kind || !d.Undone || d.Previous.Deployment != good.ID {
+				t.Errorf("kind %s, undone %v, previous %+v", d.ErrorKind, d.Undone, d.Previous)
+			}
+			if got := r.states(); got != c.states {
+				t.Errorf("states:\n%s, want\n%s", got, c.states)
+			}
+			a.serves("one")
+			if h := a.head("production"); h.Live.Deployment != good.ID || h.Holder != nil {
+				t.Errorf("head: %+v", h)
+			}
+		})
+	}
+}
+
+func TestFirstDeploymentBad(t *testing.T) {
+	a := newApp(t)
+	d := a.deploy(a.commit("bad", config(`rollback=rm -f "$SERVE/live"`))).wants(deploy.Failed)
+	if d.Dirty || !d.Undone || !strings.Contains(strings.Join(d.Logs, "\n"), "no earlier release") {
+		t.Errorf("dirty %v, undone %v, timeline:\n%s", d.Dirty, d.Undone, strings.Join(d.Logs, "\n"))
+	}
+	a.serves("")
+	if h := a.head("production"); h.Live != nil || h.Holder != nil {
+		t.Errorf("head: %+v", h)
+	}
+}
+
+func TestWarningPostDeploy(t *testing.T) {
+	a := newApp(t)
+	d := a.deploy(a.commit("one", config("post_deploy=echo oh no; exit 3"))).wants(deploy.Success)
+	if log := strings.Join(d.Logs, "\n"); !strings.Contains(log, "warning: post_deploy script") {
+		t.Errorf("timeline:\n%s", log)
+	}
+}
+
+func TestHooks(t *testing.T) {
+	hooks := `hooks:
+  pre_deploy: [{script: 'echo pre >> "$SERVE/hooks"'}, {script: exit 9}, {function: no-such-function}, {event: Going Live}]
+  post_deploy: ['echo post >> "$SERVE/hooks"']
+  on_failure: ['echo failure >> "$SERVE/hooks"']
+  pre_rollback: ['echo back >> "$SERVE/hooks"']
+  post_rollback: ['echo done >> "$SERVE/hooks"']`
+	a := newApp(t)
+	d := a.deploy(a.commit("one", config(hooks))).wants(deploy.Success)
+	log := strings.Join(d.Logs, "\n")
+	for _, want := range []string{"script exit 9: failed, which stops nothing", "function no-such-function: failed", "event Going Live: done"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the timeline lacks %q:\n%s", want, log)
+		}
+	}
+	a.deploy(a.commit("bad", config(hooks))).wants(deploy.RolledBack)
+	if got, want := strings.Fields(a.read("hooks")), "pre post pre post failure back done"; strings.Join(got, " ") != want {
+		t.Errorf("hooks ran: %v, want %s", got, want)
+	}
+	a.deploy(a.commit("two", config(hooks, "test=exit 1"))).wants(deploy.Failed)
+	if got, want := strings.Fields(a.read("hooks")), "pre post pre post failure back done failure"; strings.Join(got, " ") != want {
+		t.Errorf("hooks ran: %v, want %s", got, want)
+	}
+}
+
+func TestForce(t *testing.T) {
+	a := newApp(t)
+	sha := a.commit("one", config("test=exit 3"))
+	a.deploy(sha).wants(deploy.Failed)
+	d := a.start(map[string]any{"commit_sha": sha, "force_deployment": true}).wants(deploy.Success)
+	if s := d.Stage("test"); s.Outcome != deploy.Skipped {
+		t.Errorf("test: %+v", s)
+	}
+	a.serves("one")
+}
+
+func TestReleaseIsBuiltOnce(t *testing.T) {
+	a := newApp(t)
+	sha := a.commit("one", config(`build=echo x >> "$SERVE/builds"; mkdir -p out; cp version out/version`))
+	first := a.deploy(sha).wants(deploy.Success)
+	second := a.deploy(sha).wants(deploy.Success)
+	if a.read("builds") != "x" || second.Release.BuiltBy != first.ID || second.Stage("build").Outcome != deploy.Skipped {
+		t.Errorf("builds %q, built by %s, stage %+v", a.read("builds"), second.Release.BuiltBy, second.Stage("build"))
+	}
+}
+
+func TestRollbackDisabled(t *testing.T) {
+	a := newApp(t)
+	a.deploy(a.commit("one", config())).wants(deploy.Success)
+	d := a.deploy(a.commit("bad", config("rollback_enabled: false"))).wants(deploy.Failed)
+	if log := strings.Join(d.Logs, "\n"); d.Dirty || d.Undone || !strings.Contains(log, "rollback_enabled is false") {
+		t.Errorf("dirty %v, undone %v, timeline:\n%s", d.Dirty, d.Undone, log)
+	}
+	a.serves("bad")
+	if h := a.head("production"); h.Live.Deployment != d.ID || h.Holder != nil {
+		t.Errorf("head: %+v", h)
+	}
+}
+
+func TestDirtyAndItsRepair(t *testing.T) {
+	a := newApp(t)
+	one := a.deploy(a.commit("one", config())).wants(deploy.Success)
+	fragile := `rollback=test -e "$SERVE/tool" && cp out/version "$SERVE/live"`
+	bad := a.deploy(a.commit("bad", config(fragile))).wants(deploy.Failed)
+	if !bad.Dirty || bad.Repair != "slipway rollback "+bad.ID || bad.Stage("rollback").Outcome != deploy.StageFailed {
+		t.Errorf("dirty %v, repair %q", bad.Dirty, bad.Repair)
+	}
+	if h := a.head("production"); !h.Dirty || h.Holder == nil || h.Holder.Deployment != bad.ID {
+		t.Errorf("head: %+v", h)
+	}
+	refused := a.deploy(a.commit("three", config())).wants(deploy.Failed)
+	if refused.ErrorKind != deploy.Conflict || !strings.Contains(refused.Error, bad.ID) {
+		t.Errorf("a commit in a dirty environment: %s %q", refused.ErrorKind, refused.Error)
+	}
+	a.write("tool", "")
+	repair := a.start(map[string]any{"action": "rollback"}).wants(deploy.Success)
+	a.serves("one")
+	if repair.Repairs != bad.ID || repair.RollbackTo != one.ID || repair.RollbackFrom != bad.ID {
+		t.Errorf("repairs %s, back to %s, from %s", repair.Repairs, repair.RollbackTo, repair.RollbackFrom)
+	}
+	again, err := world.store.Deployment(t.Context(), bad.ID)
+	if err != nil || again.Dirty || again.Repair != "" || again.Status != deploy.Failed {
+		t.Errorf("the repaired one: %+v, %v", again, err)
+	}
+	a.deploy(a.commit("four", config())).wants(deploy.Success)
+	a.serves("four")
+}
+
+func TestOperatorsRollback(t *testing.T) {
+	a := newApp(t)
+	var runs []*deploy.Deployment
+	for _, version := range []string{"one", "two", "three"} {
+		runs = append(runs, a.deploy(a.commit(version, config())).wants(deploy.Success))
+	}
+	r := a.start(map[string]any{"action": "rollback"})
+	d := r.wants(deploy.Success)
+	a.serves("two")
+	if d.RollbackFrom != runs[2].ID || d.RollbackTo != runs[1].ID {
+		t.Errorf("from %s to %s, want from %s to %s", d.RollbackFrom, d.RollbackTo, runs[2].ID, runs[1].ID)
+	}
+	if got, want := r.states(), "Prepare Route AdmitRollback Rollback CheckRollback RollbackVerdict Settle"; got != want {
+		t.Errorf("states:\n%s, want\n%s", got, want)
+	}
+	undone, err := world.store.Deployment(t.Context(), runs[2].ID)
+	if err != nil || undone.Status != deploy.RolledBack {
+		t.Errorf("the undone one: %s, %v", undone.Status, err)
+	}
+	a.start(map[string]any{"action": "rollback"}).wants(deploy.Success)
+	a.serves("one")
+	none := a.start(map[string]any{"action": "rollback"}).wants(deploy.Failed)
+	if !strings.Contains(none.Error, "no earlier release") {
+		t.Errorf("error: %q", none.Error)
+	}
+	a.start(map[string]any{"action": "rollback", "to": runs[2].ID}).wants(deploy.Success)
+	a.serves("three")
+	missing := a.start(map[string]any{"action": "rollback", "to": "deploy-20200101-000000000-aaaaaaaa"}).wants(deploy.Failed)
+	if missing.ErrorKind != deploy.NotFound {
+		t.Errorf("error: %s %q", missing.ErrorKind, missing.Error)
+	}
+}
+
+func TestAppsAndEnvironmentsApart(t *testing.T) {
+	a := newApp(t)
+	staging := a.Environments["production"]
+	staging.Variables = map[string]string{"SERVE": t.TempDir()}
+	a.Environments["staging"] = staging
+	a.apply()
+	slow := a.start(map[string]any{"commit_sha": a.commit("one", config(`deploy=cp out/version "$SERVE/live"; sleep 3`)), "environment": "staging"})
+	waitFor(t, "staging's turn", func() (int, bool) { return 0, a.head("staging").Holder != nil })
+	a.deploy(a.commit("two", config())).wants(deploy.Success)
+	if a.head("staging").Holder == nil {
+		t.Error("production waited for staging")
+	}
+	slow.ended()
+	a.serves("two")
+}
+
+func TestNonsense(t *testing.T) {
+	a := newApp(t)
+	for _, c := range []struct{ input, kind, says string }{
+		{`"hello"`, "Invalid", "want an object"},
+		{`[]`, "Invalid", "want an object"},
+		{`{}`, "Invalid", "app:"},
+		{`{"app":7}`, "Invalid", "app: is a number"},
+		{`{"app":"shop","env":"x"}`, "Invalid", "env: is unknown"},
+		{`{"app":"no-such-app","environment":"production","commit_sha":"` + strings.Repeat("a", 40) + `"}`, "NotFound", "no-such-app"},
+		{`{"app":"` + a.name + `","environment":"moon","commit_sha":"` + strings.Repeat("a", 40) + `"}`, "NotFound", "moon"},
+		{`{"app":"` + a.name + `","environment":"production","commit_sha":"` + strings.Repeat("a", 40) + `"}`, "NotFound", strings.Repeat("a", 40)},
+		{`{"app":"` + a.name + `","environment":"production","commit_sha":"main"}`, "Invalid", "commit_sha"},
+		{`{"deployment":"deploy-20200101-000000000-aaaaaaaa"}`, "Invalid", "deployment"},
+		{`{"action":"destroy","app":"` + a.name + `","environment":"production"}`, "Invalid", "action"},
+	} {
+		out := a.execute(strings.ReplaceAll(t.Name(), "/", "-")+"-"+c.kind+"-"+randomText(), c.input).ended()
+		if out.Status != "FAILED" || *out.Error != c.kind || !strings.Contains(*out.Cause, c.says) {
+			t.Errorf("%s: %s %s: %s, want %s with %q", c.input, out.Status, deref(out.Error), deref(out.Cause), c.kind, c.says)
+		}
+	}
+}

@@ -1,0 +1,199 @@
+// Package pipeline holds the state machine's handlers, a file a state. Each reads the deployment's record, does its part
+// once however often it is called, and writes down what happened.
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// State is all that passes between the machine's states: ids and small decisions. Every field is always there, so that
+// no path in the ASL reads what isn't.
+type State struct {
+	Deployment  string         `json:"deployment"`
+	App         string         `json:"app"`
+	Environment string         `json:"environment"`
+	Action      deploy.Action  `json:"action"`
+	Fence       int64          `json:"fence"`        // 0 before Admit
+	Step        int            `json:"step"`         // of the plan, from 0
+	Back        bool           `json:"back"`         // on the way back to the release before
+	Verdict     deploy.Verdict `json:"verdict"`      // of the last health check
+	WaitSeconds int            `json:"wait_seconds"` // that Bake shall wait
+	Status      deploy.Status  `json:"status"`       // set by Settle
+	Error       Failure        `json:"error"`        // as Catch writes it, or as Settle words it for Fail
+}
+
+// Failure is an error as Step Functions hands it on: its name, and a cause that is text, or JSON from a function.
+type Failure struct {
+	Error string `json:"Error"`
+	Cause string `json:"Cause"`
+}
+
+// Call is what the machine sends a handler.
+type Call struct {
+	State     json.RawMessage `json:"state"`
+	Execution string          `json:"execution,omitempty"` // ARN; for Prepare and SettleFailure
+	StartTime time.Time       `json:"start_time,omitzero"` // the execution's
+	Token     string          `json:"token,omitempty"`     // for Admit
+}
+
+// Stage is one handler.
+type Stage interface {
+	Run(ctx context.Context, call Call) (*State, error)
+}
+
+// Records keeps deployments.
+type Records interface {
+	Deployment(ctx context.Context, id string) (*deploy.Deployment, error)
+	Update(ctx context.Context, d *deploy.Deployment, change func(*deploy.Deployment) error) error
+}
+
+// Heads keeps environments. Change is a compare-and-swap over the head and the records that decide asks for.
+type Heads interface {
+	Head(ctx context.Context, app, environment string) (*deploy.Head, error)
+	Change(ctx context.Context, app, environment string, decide func(h *deploy.Head, record func(id string) (*deploy.Deployment, error)) error) error
+}
+
+// Desk is what every stage works with.
+type Desk struct {
+	Records Records
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// errDone ends a stage early: what it should do has been done by an earlier run.
+var errDone = errors.New("done before")
+
+// open reads the state and its record, and refuses to go on for an execution that has lost the deployment or the
+// environment: one that was redriven, or is late.
+func (k *Desk) open(ctx context.Context, call Call) (*State, *deploy.Deployment, error) {
+	var st State
+	if err := json.Unmarshal(call.State, &st); err != nil {
+		return nil, nil, deploy.Errorf(deploy.Invalid, "state", "%w", err)
+	}
+	d, err := k.Records.Deployment(ctx, st.Deployment)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &st, d, mine(&st, d)
+}
+
+// mine tells whether the execution that st belongs to may still write to d.
+func mine(st *State, d *deploy.Deployment) error {
+	switch {
+	case d.Status.Ended():
+		return deploy.Errorf(deploy.Fenced, "", "deployment %s has ended: %s", d.ID, d.Status)
+	case d.Fence != st.Fence:
+		return deploy.Errorf(deploy.Fenced, "", "deployment %s has turn %d by now, not %d", d.ID, d.Fence, st.Fence)
+	}
+	return nil
+}
+
+// cancelled is the error of a deployment that somebody cancelled; nil where nobody did.
+func cancelled(d *deploy.Deployment) error {
+	if d.CancelTime == nil {
+		return nil
+	}
+	return deploy.Errorf(deploy.Cancelled, "", "cancelled at %s", d.CancelTime.UTC().Format(time.RFC3339))
+}
+
+// update writes to the record as long as it belongs to this execution.
+func (k *Desk) update(ctx context.Context, st *State, d *deploy.Deployment, change func(*deploy.Deployment) error) error {
+	return k.Records.Update(ctx, d, func(d *deploy.Deployment) error {
+		if err := mine(st, d); err != nil {
+			return err
+		}
+		return change(d)
+	})
+}
+
+// note adds a line to the timeline.
+func (k *Desk) note(ctx context.Context, st *State, d *deploy.Deployment, format string, args ...any) error {
+	return k.update(ctx, st, d, func(d *deploy.Deployment) error {
+		d.Log(k.Now(), format, args...)
+		return nil
+	})
+}
+
+// work is a stage's own part: what it did in a few words, and how it ended.
+type work func(ctx context.Context, st *State, d *deploy.Deployment) (said string, outcome deploy.Outcome, err error)
+
+// once runs a stage that a deployment passes one time: begins it on the record, does the work, ends it on the record.
+// Where an earlier run ended it, its outcome is the answer again.
+func (k *Desk) once(ctx context.Context, call Call, name string, do work) (*State, error) {
+	st, d, err := k.open(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	if s := d.Stage(name); s != nil && s.End != nil {
+		return st, earlier(s, d)
+	}
+	err = k.update(ctx, st, d, func(d *deploy.Deployment) error {
+		if err := cancelled(d); err != nil {
+			return err
+		}
+		d.Begin(name, k.Now())
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	attempt := d.Stage(name).Attempt
+	said, outcome, err := do(ctx, st, d)
+	return st, k.finish(ctx, st, d, ended{name, attempt, said, outcome, err})
+}
+
+func earlier(s *deploy.Stage, d *deploy.Deployment) error {
+	if s.Outcome != deploy.StageFailed {
+		return nil
+	}
+	return deploy.Errorf(d.ErrorKind, "", "%s", d.Error)
+}
+
+// ended is how a stage's work came out.
+type ended struct {
+	name    string
+	attempt int
+	said    string
+	outcome deploy.Outcome
+	err     error
+}
+
+// finish writes a stage's end. An attempt that a later one has overtaken writes nothing.
+func (k *Desk) finish(ctx context.Context, st *State, d *deploy.Deployment, e ended) error {
+	ctx, stop := lastWords(ctx)
+	defer stop()
+	err := k.update(ctx, st, d, func(d *deploy.Deployment) error {
+		s := d.Stage(e.name)
+		if s == nil || s.Attempt != e.attempt {
+			return deploy.Errorf(deploy.Fenced, "", "%s of %s was begun again", e.name, d.ID)
+		}
+		if e.err != nil {
+			d.Finish(e.name, deploy.StageFailed, k.Now())
+			d.Fail(deploy.KindOf(e.err), e.err.Error())
+			d.Log(k.Now(), "%s failed: %v", e.name, e.err)
+			return nil
+		}
+		d.Finish(e.name, e.outcome, k.Now())
+		d.Log(k.Now(), "%s %s%s", e.name, e.outcome, e.said)
+		return nil
+	})
+	if e.err != nil {
+		return e.err
+	}
+	return err
+}
+
+// lastWords gives a context for the record's last write: one that is over must not keep a stage's end from being told.
+func lastWords(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+}
+
+// said joins what a stage has to say behind its outcome.
+func said(format string, args ...any) string { return ": " + fmt.Sprintf(format, args...) }

@@ -1,0 +1,265 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/config"
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/source"
+)
+
+// Prepare makes or finds the record, resolves what is to be deployed, and checks it as far as that is possible without
+// running anything.
+type Prepare struct {
+	Desk
+	Create  func(ctx context.Context, d *deploy.Deployment) error
+	App     func(ctx context.Context, name string) (*deploy.App, error)
+	Heads   Heads
+	Sources Sources
+}
+
+// Sources are the commits' bundles.
+type Sources interface {
+	Stat(ctx context.Context, app, commit string) (*deploy.Bundle, error)
+	Fetch(ctx context.Context, b *deploy.Bundle, w *os.File) (sha string, err error)
+}
+
+// Input is what starts an execution: the API names a record that it made, an operator says what to do.
+type Input struct {
+	Deployment  string        `json:"deployment,omitempty"`
+	Action      deploy.Action `json:"action,omitempty"` // default deploy
+	App         string        `json:"app,omitempty"`
+	Environment string        `json:"environment,omitempty"`
+	CommitSHA   string        `json:"commit_sha,omitempty"`
+	Branch      string        `json:"branch,omitempty"`
+	Force       bool          `json:"force_deployment,omitempty"`
+	To          string        `json:"to,omitempty"` // the deployment whose release a rollback restores
+}
+
+// ParseInput reads an execution's input strictly. Its error names the field and what would be right.
+func ParseInput(raw []byte) (*Input, error) {
+	var in Input
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil {
+		return nil, inputError(err)
+	}
+	if in.Deployment != "" {
+		if in != (Input{Deployment: in.Deployment}) {
+			return nil, deploy.FieldErrorf("deployment", "stands alone; what else there is to say is on its record")
+		}
+		return &in, nil
+	}
+	return &in, in.validate()
+}
+
+func inputError(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) && wrong.Field != "" {
+		return deploy.FieldErrorf(wrong.Field, "is a %s; want a %s", wrong.Value, wrong.Type)
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return deploy.FieldErrorf(strings.Trim(name, `"`), "is unknown; want app, environment, commit_sha, branch, force_deployment, action or to")
+	}
+	return deploy.Errorf(deploy.Invalid, "input", `%w; want an object such as {"app":"shop","environment":"production","commit_sha":"<40 hex digits>"}`, err)
+}
+
+func (in *Input) validate() error {
+	if in.Action == "" {
+		in.Action = deploy.Deploy
+	}
+	switch {
+	case in.Action != deploy.Deploy && in.Action != deploy.Rollback:
+		return deploy.FieldErrorf("action", "%q is unknown; want deploy or rollback", in.Action)
+	case !deploy.ValidName(in.App):
+		return deploy.FieldErrorf("app", "%q is not a name; want %s", in.App, deploy.NameRule)
+	case !deploy.ValidName(in.Environment):
+		return deploy.FieldErrorf("environment", "%q is not a name; want %s", in.Environment, deploy.NameRule)
+	case in.Action == deploy.Deploy && !deploy.ValidCommit(in.CommitSHA):
+		return deploy.FieldErrorf("commit_sha", "%q is not a commit; want 40 hex digits", deploy.Cut(in.CommitSHA, 80))
+	case in.Action == deploy.Deploy && in.To != "":
+		return deploy.FieldErrorf("to", "belongs to a rollback; want commit_sha")
+	case in.Action == deploy.Rollback && (in.CommitSHA != "" || in.Branch != "" || in.Force):
+		return deploy.FieldErrorf("action", "a rollback takes app, environment and to; no commit, branch or force")
+	case in.To != "" && !deploy.ValidID(in.To):
+		return deploy.FieldErrorf("to", "%q is not a deployment's id", deploy.Cut(in.To, 80))
+	}
+	return nil
+}
+
+// executionID gives the id of an execution's deployment: its name where that is one, else made of its start and ARN, so
+// that the same execution always has the same.
+func executionID(arn string, start time.Time) string {
+	if name := arn[strings.LastIndex(arn, ":")+1:]; deploy.ValidID(name) {
+		return name
+	}
+	sum := sha256.Sum256([]byte(arn))
+	return deploy.NewID(start, sum[:])
+}
+
+// Run makes the deployment ready for its first stage.
+func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
+	in, err := ParseInput(call.State)
+	if err != nil {
+		return nil, err
+	}
+	d, err := p.record(ctx, in, executionID(call.Execution, call.StartTime))
+	if err != nil {
+		return nil, err
+	}
+	st := &State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action}
+	if s := d.Stage("prepare"); s != nil && s.End != nil && d.Execution == call.Execution {
+		return st, earlier(s, d)
+	}
+	if err := p.begin(ctx, st, d, call.Execution); err != nil {
+		return nil, err
+	}
+	attempt := d.Stage("prepare").Attempt
+	var told string
+	if d.Action == deploy.Rollback {
+		told, err = p.rollback(ctx, d)
+	} else {
+		told, err = p.deploy(ctx, d)
+	}
+	// What the commit says is in d by now; finish writes it with the stage's end.
+	prepared := *d
+	if err == nil {
+		err = p.update(ctx, st, d, func(d *deploy.Deployment) error {
+			d.Settings, d.Config, d.Source, d.Plan = prepared.Settings, prepared.Config, prepared.Source, prepared.Plan
+			d.CommitSHA, d.Branch, d.RollbackFrom = prepared.CommitSHA, prepared.Branch, prepared.RollbackFrom
+			d.Finish("prepare", deploy.Passed, p.Now())
+			d.Log(p.Now(), "prepare passed%s", told)
+			return cancelled(d)
+		})
+		return st, err
+	}
+	return st, p.finish(ctx, st, d, ended{"prepare", attempt, told, deploy.Passed, err})
+}
+
+// record finds the deployment, or makes it for an execution that was started by hand.
+func (p *Prepare) record(ctx context.Context, in *Input, id string) (*deploy.Deployment, error) {
+	d, err := p.Records.Deployment(ctx, id)
+	if deploy.KindOf(err) != deploy.NotFound {
+		return d, err
+	}
+	if in.Deployment != "" {
+		return nil, deploy.FieldErrorf("deployment", "%q is no record of this execution; by hand, give app, environment and commit_sha", deploy.Cut(in.Deployment, 80))
+	}
+	if a, err := p.App(ctx, in.App); err != nil {
+		return nil, err
+	} else if _, err := a.Environment(in.Environment); err != nil {
+		return nil, err
+	}
+	d = deploy.New(id, in.Action, in.App, in.Environment, p.Now())
+	d.CommitSHA, d.Branch, d.Force, d.RollbackTo = in.CommitSHA, in.Branch, in.Force, in.To
+	d.Metadata["started_by"] = "execution"
+	if err := p.Create(ctx, d); deploy.KindOf(err) == deploy.Conflict {
+		return p.Records.Deployment(ctx, id)
+	} else if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (p *Prepare) begin(ctx context.Context, st *State, d *deploy.Deployment, execution string) error {
+	return p.update(ctx, st, d, func(d *deploy.Deployment) error {
+		if d.Execution != "" && d.Execution != execution {
+			return deploy.Errorf(deploy.Conflict, "", "deployment %s belongs to execution %s", d.ID, d.Execution)
+		}
+		if err := cancelled(d); err != nil {
+			return err
+		}
+		if d.Status == deploy.Pending {
+			d.Log(p.Now(), "%s of %s to %s started", d.Action, deploy.ShortCommit(d.CommitSHA), d.Environment)
+		}
+		d.Status, d.Execution = deploy.Running, execution
+		d.Begin("prepare", p.Now())
+		return nil
+	})
+}
+
+// settings takes down what the environment's owner decided, as it is now.
+func (p *Prepare) settings(ctx context.Context, d *deploy.Deployment) error {
+	a, err := p.App(ctx, d.App)
+	if err != nil {
+		return err
+	}
+	d.Settings, err = a.Environment(d.Environment)
+	return err
+}
+
+func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, error) {
+	if err := p.settings(ctx, d); err != nil {
+		return "", err
+	}
+	if !d.Settings.AllowsBranch(d.Branch) {
+		return "", deploy.FieldErrorf("branch", "%q may not be deployed to %s; want one of %s", d.Branch, d.Environment, strings.Join(d.Settings.Branches, ", "))
+	}
+	text, found, err := p.read(ctx, d)
+	if err != nil {
+		return "", err
+	}
+	c, err := config.Parse(text, d.Environment)
+	if err != nil {
+		return "", deploy.Errorf(deploy.Invalid, "slipway.yaml", "%w", err)
+	}
+	if d.Settings.RollbackEnabled != nil {
+		c.RollbackEnabled = *d.Settings.RollbackEnabled
+	}
+	d.Config, d.Plan = c, deploy.AllAtOnce()
+	if !found {
+		return said("the commit has no slipway.yaml; all defaults"), nil
+	}
+	return "", nil
+}
+
+// read fetches the bundle, checks every entry of it, and gives slipway.yaml.
+func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (text []byte, found bool, err error) {
+	b, err := p.Sources.Stat(ctx, d.App, d.CommitSHA)
+	if err != nil {
+		return nil, false, err
+	}
+	if d.Source != nil && d.Source.SHA256 != "" {
+		b.SHA256 = d.Source.SHA256
+	}
+	f, err := os.CreateTemp("", "bundle-*.tar.gz")
+	if err != nil {
+		return nil, false, deploy.Errorf(deploy.Internal, "prepare", "%w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	if b.SHA256, err = p.Sources.Fetch(ctx, b, f); err != nil {
+		return nil, false, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, false, deploy.Errorf(deploy.Internal, "prepare", "%w", err)
+	}
+	d.Source = b
+	return source.Scan(f, source.Limits{}, "slipway.yaml")
+}
+
+// rollback checks that there is something to undo and something to go back to. Both are looked at again when the
+// rollback has its turn.
+func (p *Prepare) rollback(ctx context.Context, d *deploy.Deployment) (string, error) {
+	if err := p.settings(ctx, d); err != nil {
+		return "", err
+	}
+	h, err := p.Heads.Head(ctx, d.App, d.Environment)
+	if err != nil {
+		return "", err
+	}
+	way, err := findWayBack(ctx, p.Records, h, d)
+	if err != nil {
+		return "", err
+	}
+	way.apply(d)
+	d.Plan = deploy.AllAtOnce()
+	return said("%s", way), nil
+}

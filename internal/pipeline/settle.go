@@ -1,0 +1,319 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// Settle writes a deployment's outcome, frees its environment and hands it on, all in one transaction. What the record
+// says decides, not how the machine came here.
+type Settle struct {
+	Workshop
+	Hooks  Hooks
+	Heads  Heads
+	Tokens Tokens
+	Metric func(name string, value int) // counts for alarms; "Dirty" when an environment became so
+}
+
+// Run settles. Called again, it tells whoever's turn it is once more and answers as before.
+func (s *Settle) Run(ctx context.Context, call Call) (*State, error) {
+	st, d, err := s.find(ctx, call)
+	if err != nil || d == nil {
+		return st, err
+	}
+	if d.Status.Ended() {
+		s.remind(ctx, d)
+	} else {
+		if err := s.before(ctx, st, d); err != nil {
+			return nil, err
+		}
+		if d, err = s.settle(ctx, st, d); err != nil {
+			return nil, err
+		}
+	}
+	st.Status, st.Error = d.Status, word(d, st.Error)
+	return st, nil
+}
+
+// find reads the state. One that comes from a failed Prepare is only the error, and perhaps there is no record yet.
+func (s *Settle) find(ctx context.Context, call Call) (*State, *deploy.Deployment, error) {
+	var st State
+	var bare Failure
+	if json.Unmarshal(call.State, &bare) == nil && bare.Error != "" {
+		st.Error, st.Deployment = bare, executionID(call.Execution, call.StartTime)
+	} else if err := json.Unmarshal(call.State, &st); err != nil {
+		return nil, nil, deploy.Errorf(deploy.Invalid, "state", "%w", err)
+	}
+	d, err := s.Records.Deployment(ctx, st.Deployment)
+	switch {
+	case deploy.KindOf(err) == deploy.NotFound:
+		kind, cause := st.Error.read()
+		st.Status, st.Error = deploy.Failed, Failure{string(kind), cause}
+		return &st, nil, nil
+	case err != nil:
+		return nil, nil, err
+	case call.Execution != "" && d.Execution != "" && d.Execution != call.Execution:
+		kind, cause := st.Error.read()
+		st.Status, st.Error = deploy.Failed, Failure{string(kind), cause}
+		return &st, nil, nil
+	}
+	st.Fence = d.Fence
+	return &st, d, nil
+}
+
+// before does what must come ahead of the end: it lets a cancel that came after the last check undo the change, notes
+// what the machine caught, and runs on_failure where Rollback didn't.
+func (s *Settle) before(ctx context.Context, st *State, d *deploy.Deployment) error {
+	if live(d) && d.Action == deploy.Deploy {
+		return cancelled(d)
+	}
+	if live(d) {
+		return nil
+	}
+	err := s.update(ctx, st, d, func(d *deploy.Deployment) error {
+		if st.Error.Error != "" && d.ErrorKind == "" {
+			blame(d, st.Error)
+			d.Log(s.Now(), "failed: %s", d.Error)
+		}
+		return nil
+	})
+	if err != nil || d.SupersededBy != "" || d.CancelTime != nil {
+		return err
+	}
+	b := s.bench(st, d, "settle")
+	return errors.Join(s.Hooks.run(ctx, b, "on_failure"), b.close())
+}
+
+// live tells whether the deployment reached what it was for, checked healthy.
+func live(d *deploy.Deployment) bool { return d.Healthy && d.Undone == (d.Action == deploy.Rollback) }
+
+// outcome is how a deployment ends, from its record alone.
+func outcome(d *deploy.Deployment) (status deploy.Status, dirty bool) {
+	changed := d.Changed != nil
+	stopped := d.SupersededBy != "" || d.CancelTime != nil
+	switch {
+	case live(d):
+		return deploy.Success, false
+	case !changed && stopped:
+		return deploy.Aborted, false
+	case !changed:
+		return deploy.Failed, false
+	case d.Action == deploy.Rollback:
+		return deploy.Failed, true
+	case !d.Config.RollbackEnabled:
+		return deploy.Failed, false
+	case !d.Undone || undone(d) && !d.Healthy:
+		return deploy.Failed, true
+	case d.CancelTime != nil && d.ErrorKind == deploy.Cancelled:
+		return deploy.Aborted, false
+	case !undone(d):
+		return deploy.Failed, false // taken back, but to nothing that was a release
+	}
+	return deploy.RolledBack, false
+}
+
+func (s *Settle) settle(ctx context.Context, st *State, d *deploy.Deployment) (*deploy.Deployment, error) {
+	var dirty bool
+	var over deploy.Handover
+	err := s.Heads.Change(ctx, d.App, d.Environment, func(h *deploy.Head, record func(string) (*deploy.Deployment, error)) (err error) {
+		if d, err = record(st.Deployment); err != nil {
+			return err
+		}
+		if over = (deploy.Handover{}); d.Status.Ended() {
+			return nil
+		}
+		var status deploy.Status
+		if status, dirty = outcome(d); status == deploy.Success {
+			if h.Holder == nil || h.Holder.Deployment != d.ID {
+				return deploy.Errorf(deploy.Fenced, "", "%s no longer holds %s", d.ID, d.Environment)
+			}
+			if d.Action == deploy.Deploy && d.CancelTime != nil {
+				return cancelled(d)
+			}
+		}
+		over, err = s.write(h, d, status, dirty, record)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if dirty && s.Metric != nil {
+		s.Metric("Dirty", 1)
+	}
+	s.answer(ctx, d, over)
+	return d, nil
+}
+
+// answer tells whoever waited what the end of this turn means for it. Whoever can't be told finds it on its own record
+// when its wait ends.
+func (s *Settle) answer(ctx context.Context, d *deploy.Deployment, over deploy.Handover) {
+	var err error
+	switch {
+	case over.Granted != nil:
+		err = s.grant(ctx, d, over.Granted)
+	case over.Superseded != nil:
+		err = s.Tokens.Refuse(ctx, over.Superseded.Token, deploy.Superseded, "superseded by a newer release, which is live")
+	case over.Refused != nil:
+		err = s.Tokens.Refuse(ctx, over.Refused.Token, deploy.Conflict, fmt.Sprintf("the environment is dirty since %s; repair: %s", d.ID, d.Repair))
+	}
+	if err != nil {
+		s.Log.Warn("who waited could not be told", "deployment", d.ID, "error", err)
+	}
+}
+
+// grant starts the turn of the one that waited. If its execution is dead, the environment is freed for it.
+func (s *Settle) grant(ctx context.Context, d *deploy.Deployment, turn *deploy.Turn) error {
+	w, err := s.Records.Deployment(ctx, turn.Deployment)
+	if err != nil {
+		return err
+	}
+	err = s.Tokens.Grant(ctx, turn.Token, admitted(w))
+	if deploy.KindOf(err) != deploy.Conflict {
+		return err
+	}
+	return s.Heads.Change(ctx, d.App, d.Environment, func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
+		h.Leave(turn.Deployment, s.Now())
+		return nil
+	})
+}
+
+// remind repeats what an earlier run may not have got round to: the grant of the turn that followed. Whoever has heard
+// it already has a dead token, and nothing happens.
+func (s *Settle) remind(ctx context.Context, d *deploy.Deployment) {
+	h, err := s.Heads.Head(ctx, d.App, d.Environment)
+	if err != nil || h.Holder == nil || h.Holder.Deployment == d.ID || h.Dirty || h.Holder.Token == "" {
+		return
+	}
+	if w, err := s.Records.Deployment(ctx, h.Holder.Deployment); err == nil {
+		_ = s.Tokens.Grant(ctx, h.Holder.Token, admitted(w))
+	}
+}
+
+// write puts the end on the record, and what it means on the head and the records of others.
+func (s *Settle) write(h *deploy.Head, d *deploy.Deployment, status deploy.Status, dirty bool, record func(string) (*deploy.Deployment, error)) (over deploy.Handover, err error) {
+	now := s.Now()
+	for i := range d.Stages {
+		d.Finish(d.Stages[i].Name, deploy.StageFailed, now)
+	}
+	if d.Dirty = dirty; dirty {
+		d.Repair = fmt.Sprintf("slipway rollback %s", d.ID)
+	}
+	if err := d.End(status, now); err != nil {
+		return over, err
+	}
+	d.Log(now, "ended: %s%s", status, explain(d))
+	if err := s.live(h, d, record); err != nil {
+		return over, err
+	}
+	if dirty {
+		over = h.Soil(d.ID, now)
+	} else {
+		over = h.Leave(d.ID, now)
+	}
+	return over, s.tell(h, d, over, record)
+}
+
+func explain(d *deploy.Deployment) string {
+	switch {
+	case d.Dirty:
+		return "; the environment is dirty and stays locked; repair: " + d.Repair
+	case d.Status == deploy.Failed && d.Changed != nil && d.Config != nil && !d.Config.RollbackEnabled:
+		return "; rollback_enabled is false, so its change stays"
+	case d.Status == deploy.Failed && d.Undone:
+		return "; there is no earlier release to go back to"
+	case d.Status == deploy.RolledBack:
+		return "; " + backTo(d.Previous)
+	case d.SupersededBy != "":
+		return "; superseded by " + d.SupersededBy
+	}
+	return ""
+}
+
+// live moves the head's live and previous release where the deployment changed them.
+func (s *Settle) live(h *deploy.Head, d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
+	switch {
+	case d.Status == deploy.Success && d.Action == deploy.Deploy,
+		d.Status == deploy.Failed && !d.Dirty && d.Shifted > 0 && !d.Undone:
+		h.GoLive(d.Live(), d.Previous)
+	case d.Status == deploy.Success:
+		return s.rolledBack(h, d, record)
+	}
+	return nil
+}
+
+// rolledBack notes a rollback that somebody asked for: on the deployment that it undid, on the one that it repaired.
+func (s *Settle) rolledBack(h *deploy.Head, d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
+	var previous *deploy.Live
+	if d.Fallback != "" {
+		p, err := record(d.Fallback)
+		if err != nil {
+			return err
+		}
+		previous = p.Live()
+	}
+	if d.RollbackTo == "" {
+		h.GoLive(nil, nil)
+	} else {
+		h.GoLive(d.Live(), previous)
+	}
+	from, err := record(d.RollbackFrom)
+	if err != nil {
+		return err
+	}
+	if from.Status == deploy.Success {
+		from.Log(s.Now(), "rolled back by %s", d.ID)
+		from.Status = deploy.RolledBack
+	}
+	if from.Dirty {
+		from.Dirty, from.Repair = false, ""
+		from.Log(s.Now(), "repaired by %s", d.ID)
+	}
+	return nil
+}
+
+// tell writes the turn's end onto the record of whoever waited.
+func (s *Settle) tell(h *deploy.Head, d *deploy.Deployment, over deploy.Handover, record func(string) (*deploy.Deployment, error)) error {
+	now := s.Now()
+	for _, turn := range []*deploy.Turn{over.Granted, over.Superseded, over.Refused} {
+		if turn == nil {
+			continue
+		}
+		w, err := record(turn.Deployment)
+		if err != nil {
+			return err
+		}
+		switch turn {
+		case over.Granted:
+			enter(w, h.Fence, s.Desk)
+			if d.Dirty {
+				w.Repairs = d.ID
+			}
+		case over.Superseded:
+			w.SupersededBy = h.Live.Deployment
+			w.Log(now, "superseded by %s, which is newer and live", h.Live.Deployment)
+		case over.Refused:
+			w.Fail(deploy.Conflict, fmt.Sprintf("the environment is dirty since %s; %s", d.ID, d.Repair))
+			w.Log(now, "turned away: %s", w.Error)
+		}
+	}
+	return nil
+}
+
+// word tells the machine's Fail state how it ended, so that its Cause reads by itself in the console.
+func word(d *deploy.Deployment, caught Failure) Failure {
+	if d.Status == deploy.Success {
+		return Failure{}
+	}
+	kind, cause := d.ErrorKind, d.Error
+	if kind == "" {
+		kind, cause = caught.read()
+	}
+	if d.SupersededBy != "" {
+		kind = deploy.Superseded
+	}
+	return Failure{string(kind), fmt.Sprintf("%s %s%s: %s", d.ID, d.Status, explain(d), cause)}
+}

@@ -1,0 +1,235 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/script"
+	"github.com/slipway-cd/slipway/internal/source"
+)
+
+// Workshop is where a stage runs scripts: the commit unpacked, a clean environment, output into the deployment's log.
+type Workshop struct {
+	Desk
+	Sources   Sources
+	Artifacts Artifacts
+	Secrets   Secrets
+	Output    func(ctx context.Context, stream string) io.WriteCloser
+}
+
+// Artifacts keeps what builds made.
+type Artifacts interface {
+	PutArtifact(ctx context.Context, app, commit, name, file string) (deploy.Artifact, error)
+	FetchArtifact(ctx context.Context, a deploy.Artifact, file string) error
+	CheckArtifact(ctx context.Context, a deploy.Artifact) error
+}
+
+// Secrets looks up the values that variables only refer to, and tells which of all values logs must not show.
+type Secrets interface {
+	Resolve(ctx context.Context, vars map[string]string) (resolved map[string]string, secret []string, err error)
+}
+
+// pollEvery is how often a running script's deployment is asked whether somebody cancelled it.
+const pollEvery = 500 * time.Millisecond
+
+// margin is what a script leaves of its function's time, for its output and the record.
+const margin = 10 * time.Second
+
+// bench is one stage's use of the workshop. Nothing is fetched before the first script runs.
+type bench struct {
+	shop    *Workshop
+	st      *State
+	d       *deploy.Deployment
+	stage   string
+	attempt int
+	place   []deploy.Artifact // to be found at their paths
+	vars    map[string]string // beyond those that every script has
+	dir     string
+}
+
+// bench sets up for one stage; close it.
+func (w *Workshop) bench(st *State, d *deploy.Deployment, stage string) *bench {
+	b := &bench{shop: w, st: st, d: d, stage: stage}
+	if s := d.Stage(stage); s != nil {
+		b.attempt = s.Attempt
+	}
+	return b
+}
+
+func (b *bench) close() error {
+	if b.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(b.dir)
+}
+
+// root is the workspace's folder.
+func (b *bench) root() string { return filepath.Join(b.dir, "work") }
+
+// open fetches and unpacks the commit, once.
+func (b *bench) open(ctx context.Context) (err error) {
+	if b.dir != "" {
+		return nil
+	}
+	if b.d.Source == nil {
+		return deploy.Errorf(deploy.Internal, b.stage, "deployment %s has no source on its record", b.d.ID)
+	}
+	dir, err := os.MkdirTemp("", "slipway-")
+	if err != nil {
+		return deploy.Errorf(deploy.Internal, b.stage, "%w", err)
+	}
+	b.dir = dir
+	for _, sub := range []string{"work", "home", "tmp"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
+			return deploy.Errorf(deploy.Internal, b.stage, "%w", err)
+		}
+	}
+	if err := b.unpack(ctx); err != nil {
+		return err
+	}
+	return b.put(ctx, b.place)
+}
+
+// put brings artifacts to their paths in the workspace, over what lies there.
+func (b *bench) put(ctx context.Context, artifacts []deploy.Artifact) error {
+	if b.dir == "" {
+		b.place = artifacts
+		return nil
+	}
+	for _, a := range artifacts {
+		file := filepath.Join(b.root(), filepath.FromSlash(a.Path))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return deploy.Errorf(deploy.Internal, b.stage, "%w", err)
+		}
+		if err := b.shop.Artifacts.FetchArtifact(ctx, a, file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) unpack(ctx context.Context) (err error) {
+	f, err := os.Create(filepath.Join(b.dir, "bundle.tar.gz"))
+	if err != nil {
+		return deploy.Errorf(deploy.Internal, b.stage, "%w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	if _, err := b.shop.Sources.Fetch(ctx, b.d.Source, f); err != nil {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return deploy.Errorf(deploy.Internal, b.stage, "%w", err)
+	}
+	return source.Unpack(f, b.root(), source.Limits{})
+}
+
+// variables are what a script sees: the commit's, over them the environment's, over them ours.
+func (b *bench) variables() map[string]string {
+	vars := map[string]string{}
+	if b.d.Config != nil {
+		maps.Copy(vars, b.d.Config.Variables)
+	}
+	if b.d.Settings != nil {
+		maps.Copy(vars, b.d.Settings.Variables)
+	}
+	maps.Copy(vars, map[string]string{
+		"SLIPWAY_DEPLOYMENT": b.d.ID, "SLIPWAY_APP": b.d.App, "SLIPWAY_ENVIRONMENT": b.d.Environment,
+		"SLIPWAY_COMMIT": b.d.CommitSHA, "SLIPWAY_BRANCH": b.d.Branch, "SLIPWAY_STAGE": b.stage,
+		"SLIPWAY_ACTION": string(b.d.Action),
+	})
+	if b.d.Previous != nil {
+		vars["SLIPWAY_PREVIOUS_COMMIT"] = b.d.Previous.CommitSHA
+	}
+	maps.Copy(vars, b.vars)
+	return vars
+}
+
+// run runs one script. Its error is Cancelled where somebody cancelled the deployment meanwhile, Fenced where another
+// run of the stage took over, and of the given kind where the script failed.
+func (b *bench) run(ctx context.Context, kind deploy.Kind, name, command string) error {
+	if err := b.open(ctx); err != nil {
+		return err
+	}
+	vars, secret, err := b.shop.Secrets.Resolve(ctx, b.variables())
+	if err != nil {
+		return err
+	}
+	if vars["HOME"] == "" {
+		vars["HOME"] = filepath.Join(b.dir, "home")
+	}
+	if vars["TMPDIR"] == "" {
+		vars["TMPDIR"] = filepath.Join(b.dir, "tmp")
+	}
+	out := b.shop.Output(context.WithoutCancel(ctx), b.d.ID)
+	masked := script.Mask(out, secret)
+	_, _ = io.WriteString(masked, "--- "+name+"\n")
+	watched, stop := b.watch(ctx)
+	err = script.Run(watched, script.Job{Command: command, Dir: b.root(), Env: vars, Output: masked, Limit: b.limit(ctx)})
+	stop()
+	if lost := errors.Join(masked.Close(), out.Close()); lost != nil {
+		b.shop.Log.Warn("a script's output is not complete", "deployment", b.d.ID, "error", lost)
+	}
+	if err == nil {
+		return nil
+	}
+	if k := deploy.KindOf(err); k == deploy.Cancelled || k == deploy.Fenced {
+		return err
+	}
+	return deploy.Errorf(kind, name+" script", "%w", err)
+}
+
+// limit is the script's own, or what is left of the function's time.
+func (b *bench) limit(ctx context.Context) time.Duration {
+	limit := script.DefaultLimit
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)-margin)
+	}
+	return max(limit, time.Second)
+}
+
+// watch gives a context that ends when the deployment is cancelled, or this run of its stage is no longer the one that
+// counts. On the way back a cancel changes nothing: what was begun is undone to the end.
+func (b *bench) watch(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(pollEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if err := b.stopped(ctx); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil); <-ended }
+}
+
+func (b *bench) stopped(ctx context.Context) error {
+	d, err := b.shop.Records.Deployment(ctx, b.d.ID)
+	if err != nil {
+		return nil //nolint:nilerr // the script goes on while the table can't be read
+	}
+	if err := mine(b.st, d); err != nil {
+		return err
+	}
+	if s := d.Stage(b.stage); s != nil && s.Attempt != b.attempt {
+		return deploy.Errorf(deploy.Fenced, "", "%s of %s was begun again", b.stage, d.ID)
+	}
+	if b.st.Back {
+		return nil
+	}
+	return cancelled(d)
+}

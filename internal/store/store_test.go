@@ -1,0 +1,298 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/store"
+)
+
+var db *dynamodb.Client
+
+const table = "store-test"
+
+func TestMain(m *testing.M) {
+	code, err := withTable(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "the local cloud:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func withTable(m *testing.M) (int, error) {
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer stop()
+	cloud, err := local.Start(ctx, local.Options{Root: "../.."})
+	if err != nil {
+		return 0, err
+	}
+	defer cloud.Stop() //nolint:errcheck // the tests' verdict counts
+	db = dynamodb.NewFromConfig(cloud.Config())
+	if err := createTable(ctx); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
+
+// createTable makes the table as infra's template does.
+func createTable(ctx context.Context) error {
+	attribute := func(name string) types.AttributeDefinition {
+		return types.AttributeDefinition{AttributeName: &name, AttributeType: types.ScalarAttributeTypeS}
+	}
+	schema := func(hash, sort string) []types.KeySchemaElement {
+		return []types.KeySchemaElement{{AttributeName: &hash, KeyType: types.KeyTypeHash}, {AttributeName: &sort, KeyType: types.KeyTypeRange}}
+	}
+	index := func(name, hash string) types.GlobalSecondaryIndex {
+		return types.GlobalSecondaryIndex{IndexName: &name, KeySchema: schema(hash, "id"), Projection: &types.Projection{
+			ProjectionType: types.ProjectionTypeInclude, NonKeyAttributes: []string{"status", "environment", "commit_sha", "start_time"},
+		}}
+	}
+	_, err := db.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName: aws.String(table), BillingMode: types.BillingModePayPerRequest, KeySchema: schema("pk", "sk"),
+		AttributeDefinitions: []types.AttributeDefinition{
+			attribute("pk"), attribute("sk"), attribute("id"), attribute("app"), attribute("app_environment"), attribute("kind"),
+		},
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{
+			index("by-environment", "app_environment"), index("by-app", "app"), index("by-time", "kind"),
+		},
+	})
+	return err
+}
+
+// faulty loses the answers of writes: those that it counts down to fail, before they reach the table or after.
+type faulty struct {
+	*dynamodb.Client
+	fail    int
+	applied bool
+}
+
+var errLost = errors.New("the connection was reset")
+
+func (f *faulty) lose() bool { f.fail--; return f.fail == 0 }
+
+func (f *faulty) PutItem(ctx context.Context, in *dynamodb.PutItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+	if !f.lose() {
+		return f.Client.PutItem(ctx, in, opts...)
+	}
+	if f.applied {
+		if _, err := f.Client.PutItem(ctx, in, opts...); err != nil {
+			return nil, err
+		}
+		return f.Client.PutItem(ctx, in, opts...) // the SDK sends it again
+	}
+	return nil, errLost
+}
+
+func (f *faulty) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	if !f.lose() {
+		return f.Client.TransactWriteItems(ctx, in, opts...)
+	}
+	if f.applied {
+		in.ClientRequestToken = aws.String("token-" + fmt.Sprint(time.Now().UnixNano()))
+		if _, err := f.Client.TransactWriteItems(ctx, in, opts...); err != nil {
+			return nil, err
+		}
+		return f.Client.TransactWriteItems(ctx, in, opts...)
+	}
+	return nil, errLost
+}
+
+func newDeployment(app string, n int) *deploy.Deployment {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Second)
+	return deploy.New(deploy.NewID(start, []byte(app+"-----")), deploy.Deploy, app, "production", start)
+}
+
+func TestRecord(t *testing.T) {
+	ctx, s := t.Context(), store.New(db, table)
+	d := newDeployment("record", 1)
+	d.Metadata["pull_request"] = 7.0
+	if err := s.Create(ctx, d); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Create(ctx, newDeployment("record", 1)); deploy.KindOf(err) != deploy.Conflict {
+		t.Errorf("the same id again: %v, want a Conflict", err)
+	}
+	got, err := s.Deployment(ctx, d.ID)
+	if err != nil || got.Metadata["pull_request"] != 7.0 || !got.StartTime.Equal(d.StartTime) || got.Logs == nil || got.Version != 1 {
+		t.Errorf("read back %+v, %v", got, err)
+	}
+	if _, err := s.Deployment(ctx, "nothing"); deploy.KindOf(err) != deploy.NotFound || !strings.Contains(err.Error(), "nothing") {
+		t.Errorf("one that isn't there: %v", err)
+	}
+}
+
+func TestUpdateIsDecidedAnew(t *testing.T) {
+	ctx, s := t.Context(), store.New(db, table)
+	d := newDeployment("update", 1)
+	if err := s.Create(ctx, d); err != nil {
+		t.Fatal(err)
+	}
+	stale := *d
+	add := func(line string) func(*deploy.Deployment) error {
+		return func(d *deploy.Deployment) error { d.Logs = append(d.Logs, line); return nil }
+	}
+	if err := s.Update(ctx, d, add("first")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Update(ctx, &stale, add("second")); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(stale.Logs, " "); got != "first second" || stale.Version != 3 {
+		t.Errorf("logs %q, version %d", got, stale.Version)
+	}
+	refuse := func(*deploy.Deployment) error { return deploy.Errorf(deploy.Fenced, "", "no") }
+	if err := s.Update(ctx, d, refuse); deploy.KindOf(err) != deploy.Fenced {
+		t.Errorf("a change that refuses: %v", err)
+	}
+}
+
+func TestLostAnswers(t *testing.T) {
+	for _, applied := range []bool{false, true} {
+		t.Run(fmt.Sprint("applied ", applied), func(t *testing.T) {
+			ctx := t.Context()
+			d := newDeployment(map[bool]string{true: "kept-answer", false: "gone-answer"}[applied], 1)
+			if err := store.New(&faulty{db, 1, applied}, table).Create(ctx, d); (err == nil) != applied {
+				t.Errorf("create: %v", err)
+			}
+			s := store.New(db, table)
+			if !applied {
+				if err := s.Create(ctx, d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			line := func(d *deploy.Deployment) error { d.Logs = append(d.Logs, "once"); return nil }
+			if err := store.New(&faulty{db, 1, applied}, table).Update(ctx, d, line); (err == nil) != applied {
+				t.Errorf("update: %v", err)
+			}
+			got, err := s.Deployment(ctx, d.ID)
+			if want := map[bool]int{true: 1, false: 0}[applied]; err != nil || len(got.Logs) != want {
+				t.Errorf("lines %q, want %d; %v", got.Logs, want, err)
+			}
+			admit := func(h *deploy.Head, record func(string) (*deploy.Deployment, error)) error {
+				r, err := record(d.ID)
+				if err != nil {
+					return err
+				}
+				h.Admit(deploy.Turn{Deployment: d.ID, Action: deploy.Deploy}, time.Now())
+				r.Fence = h.Fence
+				return nil
+			}
+			if err := store.New(&faulty{db, 1, applied}, table).Change(ctx, d.App, "production", admit); (err == nil) != applied {
+				t.Errorf("change: %v", err)
+			}
+			h, err := s.Head(ctx, d.App, "production")
+			got, readErr := s.Deployment(ctx, d.ID)
+			if err != nil || readErr != nil || h.Fence != got.Fence || (h.Fence == 1) != applied {
+				t.Errorf("the head has turn %d, the record %d; %v, %v", h.Fence, got.Fence, err, readErr)
+			}
+		})
+	}
+}
+
+func TestChangeConcurrently(t *testing.T) {
+	ctx, s := t.Context(), store.New(db, table)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			err := s.Change(ctx, "busy", "production", func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
+				h.Fence++
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if h, err := s.Head(ctx, "busy", "production"); err != nil || h.Fence != 20 || h.Version != 20 {
+		t.Errorf("head %+v, %v; want 20 turns by 20 writes", h, err)
+	}
+}
+
+func TestList(t *testing.T) {
+	ctx, s := t.Context(), store.New(db, table)
+	for n := range 7 {
+		d := newDeployment("list", n)
+		if n%3 == 0 {
+			d.Status = deploy.Success
+		}
+		if err := s.Create(ctx, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, q := range []deploy.Query{{App: "list"}, {App: "list", Environment: "production"}, {App: "list", Status: deploy.Success}} {
+		var ids []string
+		for q.Limit = 3; ; {
+			page, next, err := s.List(ctx, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range page {
+				ids = append(ids, d.ID)
+			}
+			if q.Cursor = next; next == "" {
+				break
+			}
+		}
+		want := 7
+		if q.Status != "" {
+			want = 3
+		}
+		if len(ids) != want {
+			t.Errorf("%+v: %d, want %d: %v", q, len(ids), want, ids)
+		}
+		for i := 1; i < len(ids); i++ {
+			if ids[i-1] <= ids[i] {
+				t.Errorf("%+v: not the newest first: %v", q, ids)
+			}
+		}
+	}
+	for _, bad := range []string{"x", "!!", "MS4", "MS5kZXBsb3k"} {
+		if _, _, err := s.List(ctx, deploy.Query{App: "list", Limit: 3, Cursor: bad}); deploy.FieldOf(err) != "cursor" {
+			t.Errorf("cursor %q: %v, want an error about the cursor", bad, err)
+		}
+	}
+}
+
+func TestAppsAndReleases(t *testing.T) {
+	ctx, s := t.Context(), store.New(db, table)
+	for _, name := range []string{"bb", "aa", "cc"} {
+		if err := s.PutApp(ctx, &deploy.App{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := &deploy.App{Name: "aa"}
+	if err := s.PutApp(ctx, again); err != nil || again.Version != 2 {
+		t.Errorf("stored over: version %d, %v", again.Version, err)
+	}
+	page, next, err := s.Apps(ctx, 2, "")
+	if err != nil || len(page) != 2 || page[0].Name != "aa" || next == "" {
+		t.Fatalf("first page %v, %q, %v", page, next, err)
+	}
+	if page, next, err = s.Apps(ctx, 2, next); err != nil || len(page) != 1 || page[0].Name != "cc" || next != "" {
+		t.Errorf("second page %v, %q, %v", page, next, err)
+	}
+	if _, err := s.App(ctx, "zz"); deploy.KindOf(err) != deploy.NotFound {
+		t.Errorf("an unknown app: %v", err)
+	}
+	first := &deploy.Release{App: "aa", CommitSHA: "c", BuiltBy: "one"}
+	if _, err := s.PutRelease(ctx, first); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := s.PutRelease(ctx, &deploy.Release{App: "aa", CommitSHA: "c", BuiltBy: "two"}); err != nil || kept.BuiltBy != "one" {
+		t.Errorf("a second build of one commit: %+v, %v; want the first", kept, err)
+	}
+}
