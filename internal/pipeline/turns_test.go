@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -35,6 +35,22 @@ func (a *app) lingers() int {
 	})
 }
 
+// alive tells whether a process of the group lives; one that is dead and not yet reaped does not.
+func alive(group int) bool {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:])) // state, ppid, pgrp
+		if len(fields) > 2 && fields[2] == strconv.Itoa(group) && fields[0] != "Z" {
+			return true
+		}
+	}
+	return false
+}
+
 func TestCancel(t *testing.T) {
 	for _, c := range []struct{ stage, yaml string }{
 		{"test", config("test=" + linger)},
@@ -52,7 +68,7 @@ func TestCancel(t *testing.T) {
 			if err := a.cancel(r.id); err != nil {
 				t.Fatal(err)
 			}
-			waitFor(t, "the script's group to die", func() (int, bool) { return 0, syscall.Kill(-group, 0) != nil })
+			waitFor(t, "the script's group to die", func() (int, bool) { return 0, !alive(group) })
 			t.Logf("dead after %v", time.Since(begin).Round(10*time.Millisecond))
 			d := r.wants(deploy.Aborted)
 			a.serves("one")

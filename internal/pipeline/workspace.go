@@ -20,6 +20,7 @@ type Workshop struct {
 	Sources   Sources
 	Artifacts Artifacts
 	Secrets   Secrets
+	Path      string // where scripts find programs; "" for the system's own folders
 	Output    func(ctx context.Context, stream string) io.WriteCloser
 }
 
@@ -160,17 +161,16 @@ func (b *bench) run(ctx context.Context, kind deploy.Kind, name, command string)
 	if err != nil {
 		return err
 	}
-	if vars["HOME"] == "" {
-		vars["HOME"] = filepath.Join(b.dir, "home")
+	own := map[string]string{"HOME": filepath.Join(b.dir, "home"), "TMPDIR": filepath.Join(b.dir, "tmp"), "CI": "true"}
+	if b.shop.Path != "" {
+		own["PATH"] = b.shop.Path
 	}
-	if vars["TMPDIR"] == "" {
-		vars["TMPDIR"] = filepath.Join(b.dir, "tmp")
-	}
+	maps.Copy(own, vars)
 	out := b.shop.Output(context.WithoutCancel(ctx), b.d.ID)
 	masked := script.Mask(out, secret)
 	_, _ = io.WriteString(masked, "--- "+name+"\n")
 	watched, stop := b.watch(ctx)
-	err = script.Run(watched, script.Job{Command: command, Dir: b.root(), Env: vars, Output: masked, Limit: b.limit(ctx)})
+	err = script.Run(watched, script.Job{Command: command, Dir: b.root(), Env: own, Output: masked, Limit: b.limit(ctx)})
 	stop()
 	if lost := errors.Join(masked.Close(), out.Close()); lost != nil {
 		b.shop.Log.Warn("a script's output is not complete", "deployment", b.d.ID, "error", lost)
