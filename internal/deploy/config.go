@@ -55,6 +55,11 @@ func DefaultConfig() Config {
 	}
 }
 
+// Health is the config's word on when the release is well.
+func (c *Config) Health() Health {
+	return Health{Path: c.HealthCheckPath, TimeoutSeconds: c.HealthCheckTimeout, Successes: c.HealthyCount}
+}
+
 // DefaultRollback is the rollback script of a script target that names none.
 const DefaultRollback = "make rollback"
 

@@ -63,6 +63,7 @@ type Deployment struct {
 	SupersededBy string     `json:"superseded_by,omitempty"` // the newer deployment that took its place
 	CancelTime   *time.Time `json:"cancel_time,omitempty"`   // when somebody asked to cancel it
 	Fence        int64      `json:"fence,omitempty"`         // the number of its turn in the environment; 0 before Admit
+	Health       Health     `json:"health,omitzero"` // of the release that this deployment puts live
 	Source       *Bundle    `json:"source,omitempty"`
 	Config       *Config    `json:"config,omitempty"`   // slipway.yaml at the commit, merged for the environment
 	Settings     *Settings  `json:"settings,omitempty"` // the environment's, as they were in Prepare
@@ -131,6 +132,14 @@ type Live struct {
 	CommitSHA     string `json:"commit_sha,omitempty"`
 	TargetVersion string `json:"target_version,omitempty"` // a Lambda version; "" for script targets
 	Fallback      string `json:"fallback,omitempty"`       // the deployment to go back to from here
+	Health        Health `json:"health,omitzero"`          // how to ask whether it is well
+}
+
+// Health says when a release is well. It goes with the release: the one before may answer on another path.
+type Health struct {
+	Path           string `json:"path"`
+	TimeoutSeconds int    `json:"timeout_seconds"` // without a good answer; then it is unhealthy
+	Successes      int    `json:"successes"`       // good answers in a row that make it healthy
 }
 
 // Plan is a strategy compiled to steps. All-at-once is one step.
@@ -275,7 +284,7 @@ func New(id string, action Action, app, environment string, now time.Time) *Depl
 
 // Live is what serves while this deployment's release is live.
 func (d *Deployment) Live() *Live {
-	l := &Live{Deployment: d.ID, CommitSHA: d.CommitSHA, Fallback: d.Fallback}
+	l := &Live{Deployment: d.ID, CommitSHA: d.CommitSHA, Fallback: d.Fallback, Health: d.Health}
 	if d.Release != nil {
 		l.TargetVersion = d.Release.TargetVersion
 	}

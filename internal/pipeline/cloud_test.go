@@ -117,6 +117,7 @@ func (a *app) apply() {
 // serve answers with what is live; a live text that begins with "bad" answers 500.
 func (a *app) serve(w http.ResponseWriter, r *http.Request) {
 	live := a.read("live")
+	_ = os.WriteFile(filepath.Join(a.dir, "asked"), []byte(r.URL.Path), 0o600)
 	if live == "" || strings.HasPrefix(live, "bad") {
 		w.WriteHeader(http.StatusInternalServerError)
 	}

@@ -70,8 +70,8 @@ func (c *HealthCheck) stop(st *State, d *deploy.Deployment) error {
 }
 
 func (c *HealthCheck) probe(ctx context.Context, st *State, d *deploy.Deployment, name string) (*State, error) {
-	url := strings.TrimSuffix(d.Settings.URL, "/") + path(d)
-	timeout, begin := healthTimeout(d), c.Now()
+	health, timeout := rule(st, d)
+	url, begin := strings.TrimSuffix(d.Settings.URL, "/")+health.Path, c.Now()
 	for {
 		check := c.Probe(ctx, url)
 		err := c.update(ctx, st, d, func(d *deploy.Deployment) error {
@@ -84,13 +84,13 @@ func (c *HealthCheck) probe(ctx context.Context, st *State, d *deploy.Deployment
 		start := d.Stage(name).Start
 		good, since := streak(d, start)
 		switch {
-		case good >= healthyCount(d):
+		case good >= health.Successes:
 			if left := start.Add(bake(st, d)).Sub(c.Now()); left > 0 {
 				return c.hold(st, min(left, bakeEvery)), nil
 			}
 			return c.healthy(ctx, st, d, name)
 		case c.Now().Add(probeEvery).Sub(since) > timeout:
-			return nil, c.unhealthy(ctx, st, d, name, url)
+			return nil, c.unhealthy(ctx, st, d, name, fmt.Sprintf("%s gave no good answer for %s", url, timeout))
 		case c.Now().Sub(begin) > probeAtOnce:
 			return c.hold(st, probeEvery), nil
 		}
@@ -130,25 +130,12 @@ func streak(d *deploy.Deployment, start time.Time) (good int, since time.Time) {
 	return good, since
 }
 
-func path(d *deploy.Deployment) string {
-	if d.Config != nil {
-		return d.Config.HealthCheckPath
+// rule is how the release that should serve now wants to be asked: the deployment's own, or the one it went back to.
+func rule(st *State, d *deploy.Deployment) (h deploy.Health, timeout time.Duration) {
+	if h = d.Health; st.Back && d.Action == deploy.Deploy {
+		h = d.Previous.Health
 	}
-	return deploy.DefaultConfig().HealthCheckPath
-}
-
-func healthTimeout(d *deploy.Deployment) time.Duration {
-	if d.Config != nil {
-		return time.Duration(d.Config.HealthCheckTimeout) * time.Second
-	}
-	return time.Duration(deploy.DefaultConfig().HealthCheckTimeout) * time.Second
-}
-
-func healthyCount(d *deploy.Deployment) int {
-	if d.Config != nil {
-		return d.Config.HealthyCount
-	}
-	return deploy.DefaultConfig().HealthyCount
+	return h, time.Duration(h.TimeoutSeconds) * time.Second
 }
 
 func bake(st *State, d *deploy.Deployment) time.Duration {
@@ -196,7 +183,7 @@ func (c *HealthCheck) verdict(st *State, d *deploy.Deployment) *State {
 	return st
 }
 
-func (c *HealthCheck) unhealthy(ctx context.Context, st *State, d *deploy.Deployment, name, url string) error {
+func (c *HealthCheck) unhealthy(ctx context.Context, st *State, d *deploy.Deployment, name, what string) error {
 	last := d.Checks[len(d.Checks)-1]
 	why := last.Error
 	if why == "" {
@@ -206,6 +193,6 @@ func (c *HealthCheck) unhealthy(ctx context.Context, st *State, d *deploy.Deploy
 	if st.Back {
 		kind = deploy.RollbackFailed
 	}
-	err := deploy.Errorf(kind, name, "%s gave no good answer for %s; the last: %s", url, healthTimeout(d), why)
+	err := deploy.Errorf(kind, name, "%s; the last: %s", what, why)
 	return c.finish(ctx, st, d, ended{name, d.Stage(name).Attempt, "", "", err})
 }

@@ -263,3 +263,17 @@ func TestNonsense(t *testing.T) {
 		}
 	}
 }
+
+// TestHealthGoesWithTheRelease takes a commit back that had moved the health check to another path.
+func TestHealthGoesWithTheRelease(t *testing.T) {
+	a := newApp(t)
+	a.deploy(a.commit("one", config("health_check_path: /well"))).wants(deploy.Success)
+	d := a.deploy(a.commit("bad", config("health_check_path: /healthz"))).wants(deploy.RolledBack)
+	a.start(map[string]any{"action": "rollback"}).wants(deploy.Failed)
+	if d.Health.Path != "/healthz" || d.Previous.Health.Path != "/well" {
+		t.Errorf("health %+v, of the one before %+v", d.Health, d.Previous.Health)
+	}
+	if asked := a.read("asked"); !strings.HasSuffix(asked, "/well") {
+		t.Errorf("the last path asked for is %s, want that of the restored release", asked)
+	}
+}

@@ -135,6 +135,7 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 		err = p.update(ctx, st, d, func(d *deploy.Deployment) error {
 			d.Settings, d.Config, d.Source, d.Plan = prepared.Settings, prepared.Config, prepared.Source, prepared.Plan
 			d.CommitSHA, d.Branch, d.RollbackFrom = prepared.CommitSHA, prepared.Branch, prepared.RollbackFrom
+			d.Release, d.Fallback, d.Health = prepared.Release, prepared.Fallback, prepared.Health
 			d.Finish("prepare", deploy.Passed, p.Now())
 			d.Log(p.Now(), "prepare passed%s", told)
 			return cancelled(d)
@@ -214,7 +215,7 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, err
 	if d.Settings.RollbackEnabled != nil {
 		c.RollbackEnabled = *d.Settings.RollbackEnabled
 	}
-	d.Config, d.Plan = c, deploy.AllAtOnce()
+	d.Config, d.Plan, d.Health = c, deploy.AllAtOnce(), c.Health()
 	if !found {
 		return said("the commit has no slipway.yaml; all defaults"), nil
 	}

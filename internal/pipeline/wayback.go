@@ -26,7 +26,7 @@ func (w *wayBack) String() string {
 func (w *wayBack) apply(d *deploy.Deployment) {
 	d.RollbackFrom, d.Config, d.Source = w.from.ID, w.from.Config, w.from.Source
 	d.CommitSHA = w.to.CommitSHA
-	d.Release, d.Fallback = w.rel, w.to.Fallback
+	d.Release, d.Fallback, d.Health = w.rel, w.to.Fallback, w.to.Health
 }
 
 // findWayBack resolves a rollback against what its environment is now. Conflict where there is nothing to undo, nothing
