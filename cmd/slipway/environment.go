@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+)
+
+// localEnv is where a local cloud leaves its variables, below a repository's root.
+const localEnv = ".slipway/local.env"
+
+// place is where the API and the AWS around it are.
+type place struct {
+	api  *url.URL
+	from string // the local environment's file; "" where SLIPWAY_API said it
+	aws  aws.Config
+}
+
+// find looks for the API: in the environment first, then for a local cloud.
+func (p *program) find(ctx context.Context) (*place, error) {
+	if text := p.env("SLIPWAY_API"); text != "" {
+		cfg, err := config.LoadDefaultConfig(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("the AWS configuration: %w", err)
+		}
+		return newPlace(text, "", cfg)
+	}
+	path, vars, err := p.findLocal()
+	if err != nil {
+		return nil, err
+	}
+	cfg := aws.Config{Region: vars["AWS_REGION"],
+		Credentials: credentials.NewStaticCredentialsProvider(vars["AWS_ACCESS_KEY_ID"], vars["AWS_SECRET_ACCESS_KEY"], vars["AWS_SESSION_TOKEN"])}
+	if endpoint := vars["AWS_ENDPOINT_URL"]; endpoint != "" {
+		cfg.BaseEndpoint = &endpoint
+	}
+	return newPlace(vars["SLIPWAY_API"], path, cfg)
+}
+
+func newPlace(text, from string, cfg aws.Config) (*place, error) {
+	u, err := url.Parse(strings.TrimSuffix(text, "/"))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
+		return nil, fmt.Errorf("SLIPWAY_API is %q; want the URL that the stack gives as its output Api", text)
+	}
+	if cfg.Region == "" {
+		return nil, errors.New("no AWS region is known; set AWS_REGION")
+	}
+	return &place{api: u, from: from, aws: cfg}, nil
+}
+
+// findLocal reads the first local.env on the way up from here, else the one of the repository that this program was
+// built in.
+func (p *program) findLocal() (string, map[string]string, error) {
+	for dir := p.dir; ; dir = filepath.Dir(dir) {
+		if path, vars, err := readLocal(dir); path != "" {
+			return path, vars, err
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	if p.executable != "" {
+		if path, vars, err := readLocal(filepath.Dir(filepath.Dir(p.executable))); path != "" {
+			return path, vars, err
+		}
+	}
+	return "", nil, fmt.Errorf("SLIPWAY_API is not set, and there is no %s here or above: run make up, or set SLIPWAY_API to the stack's output Api", localEnv)
+}
+
+// readLocal reads a folder's local.env; the path is "" where there is none.
+func readLocal(dir string) (string, map[string]string, error) {
+	path := filepath.Join(dir, localEnv)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, nil
+	} else if err != nil {
+		return path, nil, err
+	}
+	defer f.Close()
+	vars, err := parseEnv(f)
+	if err != nil {
+		return path, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return path, vars, nil
+}
+
+var assignment = regexp.MustCompile(`^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$`)
+
+// parseEnv reads lines that a shell could source, without being one: names and plain or quoted values, no expansion.
+func parseEnv(r io.Reader) (map[string]string, error) {
+	vars := map[string]string{}
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		m := assignment.FindStringSubmatch(line)
+		if m == nil {
+			return nil, fmt.Errorf("line %d is not export NAME=value", n)
+		}
+		value, ok := unquote(m[2])
+		if !ok {
+			return nil, fmt.Errorf("line %d: the value of %s is more than a plain or quoted text", n, m[1])
+		}
+		vars[m[1]] = value
+	}
+	return vars, lines.Err()
+}
+
+// unquote takes off a shell's quotes: 'text', where '\” stands for a quote, or "text".
+func unquote(text string) (string, bool) {
+	quoted := func(q string) bool { return len(text) >= 2 && strings.HasPrefix(text, q) && strings.HasSuffix(text, q) }
+	switch {
+	case quoted(`'`):
+		inner := strings.ReplaceAll(text[1:len(text)-1], `'\''`, "\x00")
+		return strings.ReplaceAll(inner, "\x00", `'`), !strings.Contains(inner, `'`)
+	case quoted(`"`):
+		inner := text[1 : len(text)-1]
+		return inner, !strings.ContainsAny(inner, "\"$`\\")
+	}
+	return text, !strings.ContainsAny(text, " \t\n\"'\\$`&;|<>()*?[]{}!")
+}

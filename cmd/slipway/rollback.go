@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-cd/slipway/internal/api"
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+type rollbackOptions struct {
+	*program
+	id           string
+	app, env, to string
+	wait         bool
+}
+
+func newRollback(p *program) *cobra.Command {
+	opts := &rollbackOptions{program: p}
+	cmd := &cobra.Command{
+		Use:   "rollback [ID]",
+		Short: "Restore a release that served before",
+		Long: `Restore a release that served before: with an ID, what served before that
+deployment, which must be what is live, or what left its environment dirty; with
+--env, what served before whatever is live there, or the release of --to.`,
+		Example: "  slipway rollback deploy-20261123-090000000-abcdefgh --wait\n  slipway rollback --app shop --env production",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := opts.arguments(cmd, args); err != nil {
+				return err
+			}
+			return opts.run(cmd.Context())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.app, "app", "", "which app (default the only one)")
+	flags.StringVar(&opts.env, "env", "", "which environment")
+	flags.StringVar(&opts.to, "to", "", "the deployment whose release to restore (default the one before what is live)")
+	flags.BoolVar(&opts.wait, "wait", false, "show the progress; exit 3 when it doesn't succeed")
+	return cmd
+}
+
+// arguments takes an ID or an environment, and guesses neither: a rollback of the wrong one is expensive.
+func (o *rollbackOptions) arguments(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 1 && (o.app != "" || o.env != "" || o.to != ""):
+		return usageError{errors.New("an ID says it all; leave --app, --env and --to out")}
+	case len(args) > 0:
+		if err := oneID(cmd, args); err != nil {
+			return err
+		}
+		o.id = args[0]
+	case o.env == "":
+		return usageError{errors.New("say what to roll back: a deployment's id, or --env")}
+	}
+	return nil
+}
+
+func (o *rollbackOptions) run(ctx context.Context) error {
+	c, err := o.connect(ctx)
+	if err != nil {
+		return err
+	}
+	var d deploy.Deployment
+	if o.id != "" {
+		err = c.post(ctx, "/v1/deployments/"+url.PathEscape(o.id)+"/rollback", struct{}{}, &d)
+	} else {
+		err = o.environment(ctx, c, &d)
+	}
+	if err != nil {
+		return err
+	}
+	return o.started(ctx, c, &d, o.wait)
+}
+
+func (o *rollbackOptions) environment(ctx context.Context, c *client, d *deploy.Deployment) error {
+	if o.app == "" {
+		a, err := c.chooseApp(ctx, "")
+		if err != nil {
+			return err
+		}
+		o.app = a.Name
+	}
+	path := "/v1/apps/" + url.PathEscape(o.app) + "/environments/" + url.PathEscape(o.env) + "/rollback"
+	return c.post(ctx, path, api.RollbackRequest{To: o.to}, d)
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func newStatus(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status ID",
+		Short: "Show a deployment: its stages, checks, timeline, and what to do",
+		Args:  oneID,
+		RunE:  func(cmd *cobra.Command, args []string) error { return p.showStatus(cmd.Context(), args[0]) },
+	}
+}
+
+func (p *program) showStatus(ctx context.Context, id string) error {
+	c, err := p.connect(ctx)
+	if err != nil {
+		return err
+	}
+	d, err := c.deployment(ctx, id)
+	if err != nil {
+		return err
+	}
+	if p.format == formatJSON {
+		return p.json(d)
+	}
+	return p.show(d)
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/source"
+)
+
+// uploadTimeout bounds the bundle's way to S3.
+const uploadTimeout = 10 * time.Minute
+
+// upload bundles a commit and puts it where the app's bundles are. One that is there already is the same.
+func (p *program) upload(ctx context.Context, at *place, a *deploy.App, ref string) (_ source.Commit, err error) {
+	f, err := os.CreateTemp("", "slipway-*.tar.gz")
+	if err != nil {
+		return source.Commit{}, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	sum := sha256.New()
+	commit, err := source.Pack(ctx, p.dir, ref, io.MultiWriter(f, sum))
+	if err != nil {
+		return commit, err
+	}
+	if a.Source.Bucket == "" {
+		return commit, fmt.Errorf("the API doesn't say where bundles of %s go", a.Name)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return commit, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
+	defer cancel()
+	key := "sources/" + a.Name + "/" + commit.SHA + ".tar.gz"
+	_, err = s3.NewFromConfig(at.aws, pathStyle).PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &a.Source.Bucket, Key: &key, Body: f, IfNoneMatch: aws.String("*"), ContentType: aws.String("application/gzip"),
+		Metadata: map[string]string{"sha256": hex.EncodeToString(sum.Sum(nil))},
+	})
+	var refused smithy.APIError
+	if errors.As(err, &refused) && refused.ErrorCode() == "PreconditionFailed" {
+		return commit, nil
+	}
+	if err != nil {
+		return commit, fmt.Errorf("upload the commit: %w", err)
+	}
+	return commit, nil
+}
+
+// pathStyle keeps the bucket out of the host's name where the endpoint isn't AWS's own.
+func pathStyle(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil }

@@ -1,0 +1,112 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"github.com/slipway-cd/slipway/internal/api"
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// gatewayEvent is a REST API's proxy event: the path without its stage, every parameter twice.
+func gatewayEvent(method, path, body string, encoded bool, query map[string][]string) []byte {
+	e := events.APIGatewayProxyRequest{Resource: "/{proxy+}", Path: path, HTTPMethod: method, Body: body, IsBase64Encoded: encoded,
+		Headers: map[string]string{"Content-Type": "application/json"}, MultiValueHeaders: map[string][]string{"Content-Type": {"application/json"}},
+		QueryStringParameters: map[string]string{}, MultiValueQueryStringParameters: query}
+	for name, values := range query {
+		e.QueryStringParameters[name] = values[len(values)-1]
+	}
+	e.RequestContext.AccountID, e.RequestContext.RequestID = "123456789012", "request-7"
+	e.RequestContext.Stage, e.RequestContext.Path = "live", "/live"+path
+	e.RequestContext.Identity.UserArn = "arn:aws:iam::123456789012:user/eve"
+	text, err := json.Marshal(e)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+func TestLambda(t *testing.T) {
+	var log bytes.Buffer
+	h := api.Lambda(world(t).Control(slog.New(slog.NewTextHandler(&log, nil))).Handler())
+	create := `{"app":"shop","environment":"preview","commit_sha":"` + commit(1) + `"}`
+	for _, each := range []struct {
+		event []byte
+		want  int
+		part  string
+	}{
+		{gatewayEvent("POST", "/v1/deployments", create, false, nil), 202, `"status":"pending"`},
+		{gatewayEvent("POST", "/v1/deployments", base64.StdEncoding.EncodeToString([]byte(create)), true, nil), 202, `"status":"pending"`},
+		{gatewayEvent("POST", "/v1/deployments", "%%%", true, nil), 400, "the body can't be read"},
+		{gatewayEvent("GET", "/v1/deployments", "", false, map[string][]string{"limit": {"1"}}), 200, `"next_cursor"`},
+		{gatewayEvent("GET", "/v1/deployments", "", false, map[string][]string{"limit": {"1", "2"}}), 400, "is there twice"},
+		{gatewayEvent("GET", "/v1/nothing", "", false, nil), 404, "there is no route /v1/nothing"},
+	} {
+		out, err := h.Invoke(t.Context(), each.event)
+		var answer events.APIGatewayProxyResponse
+		if err != nil || json.Unmarshal(out, &answer) != nil {
+			t.Fatal(err, string(out))
+		}
+		if answer.StatusCode != each.want || !strings.Contains(answer.Body, each.part) {
+			t.Errorf("%s: %d %s", each.event, answer.StatusCode, answer.Body)
+		}
+		if id := answer.MultiValueHeaders["X-Request-Id"]; len(id) != 1 || id[0] != "request-7" {
+			t.Errorf("request id %v", id)
+		}
+	}
+	if n := strings.Count(log.String(), "caller=arn:aws:iam::123456789012:user/eve"); n != 6 {
+		t.Errorf("the caller is in %d of 6 lines:\n%s", n, &log)
+	}
+	if line, _, _ := strings.Cut(log.String(), "\n"); !strings.Contains(line, `route="POST /v1/deployments" status=202`) {
+		t.Errorf("log line %s", line)
+	}
+}
+
+func TestStart(t *testing.T) {
+	const machine = "arn:aws:states:us-east-1:123456789012:stateMachine:slipway"
+	for name, each := range map[string]struct {
+		status    int
+		body      string
+		execution string
+		kind      deploy.Kind
+	}{
+		"started": {200, `{"executionArn":"arn:aws:states:us-east-1:123456789012:execution:slipway:` + first + `","startDate":1}`,
+			"arn:aws:states:us-east-1:123456789012:execution:slipway:" + first, ""},
+		"exists": {400, `{"__type":"ExecutionAlreadyExists","message":"it runs"}`,
+			"arn:aws:states:us-east-1:123456789012:execution:slipway:" + first, ""},
+		"gone": {400, `{"__type":"StateMachineDoesNotExist","message":"gone"}`, "", deploy.Internal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stepFunctions := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				want := fmt.Sprintf(`{"input":"{\"deployment\":\"%s\"}","name":"%s","stateMachineArn":"%s"}`, first, first, machine)
+				if string(body) != want {
+					t.Errorf("asked %s, want %s", body, want)
+				}
+				w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+				w.WriteHeader(each.status)
+				fmt.Fprint(w, each.body)
+			}))
+			defer stepFunctions.Close()
+			client := sfn.New(sfn.Options{Region: "us-east-1", BaseEndpoint: aws.String(stepFunctions.URL),
+				Credentials: credentials.NewStaticCredentialsProvider("id", "secret", "")})
+			got, err := api.NewStateMachine(client, machine).Start(t.Context(), first)
+			if got != each.execution || deploy.KindOf(err) != each.kind {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,68 @@
+package api
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// MaxCursor is the most bytes that a cursor can have.
+const MaxCursor = 1024
+
+// query reads a URL's parameters. The first that is wrong stays in err.
+type query struct {
+	values url.Values
+	err    error
+}
+
+// queryOf takes no parameter but those named, and each only once: a misspelt filter must not pass for none.
+func queryOf(u *url.URL, known ...string) *query {
+	values, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return &query{err: deploy.Errorf(deploy.Invalid, "", "the query can't be read: %w", err)}
+	}
+	q := &query{values: values}
+	for name, given := range values {
+		switch {
+		case !slices.Contains(known, name):
+			q.refuse(deploy.Cut(name, 80), "unknown; want %s", strings.Join(known, ", "))
+		case len(given) > 1:
+			q.refuse(name, "is there twice")
+		}
+	}
+	return q
+}
+
+func (q *query) refuse(field, format string, args ...any) {
+	if q.err == nil {
+		q.err = deploy.FieldErrorf(field, format, args...)
+	}
+}
+
+// text gives a parameter, "" where it isn't there.
+func (q *query) text(name string) string { return q.values.Get(name) }
+
+// limit gives the page's size.
+func (q *query) limit(byDefault, most int) int {
+	text := q.text("limit")
+	if !q.values.Has("limit") {
+		return byDefault
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		q.refuse("limit", "%q; want 1 to %d", deploy.Cut(text, 40), most)
+	}
+	return n
+}
+
+// cursor gives where to go on. Whoever made it says whether it's right; here it's only bounded.
+func (q *query) cursor() string {
+	text := q.text("cursor")
+	if len(text) > MaxCursor {
+		q.refuse("cursor", "%d bytes; want next_cursor of an earlier answer", len(text))
+	}
+	return text
+}

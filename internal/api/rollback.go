@@ -1,0 +1,154 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// RollbackRequest asks to restore a release that served before.
+type RollbackRequest struct {
+	To string `json:"to,omitempty"` // the deployment whose release to restore; "" for the one before what is live
+}
+
+// undoDeployment restores what served before one deployment, which must be what serves now, or what left its
+// environment dirty.
+func (c *Control) undoDeployment(r *http.Request) (int, any, error) {
+	if err := decode(r, &struct{}{}); err != nil {
+		return 0, nil, err
+	}
+	d, err := c.deployment(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return 0, nil, err
+	}
+	if _, err := c.environment(r.Context(), d.App, d.Environment); err != nil {
+		return 0, nil, err
+	}
+	h, err := c.Store.Head(r.Context(), d.App, d.Environment)
+	if err != nil {
+		return 0, nil, err
+	}
+	switch {
+	case h.Dirty && h.Holder.Deployment == d.ID:
+		return c.repairBy(r.Context(), h, d)
+	case h.Live != nil && h.Live.Deployment == d.ID:
+		return c.fallBack(r.Context(), h)
+	}
+	return 0, nil, deploy.Errorf(deploy.Conflict, "", "%s (%s) is not what is live in %s; %s", d.ID, d.Status, d.Environment, serving(h))
+}
+
+// rollBackEnvironment restores the release before what is live, or the one that the request names.
+func (c *Control) rollBackEnvironment(r *http.Request) (int, any, error) {
+	var in RollbackRequest
+	if err := decode(r, &in); err != nil {
+		return 0, nil, err
+	}
+	app, environment := r.PathValue("app"), r.PathValue("environment")
+	if _, err := c.environment(r.Context(), app, environment); err != nil {
+		return 0, nil, err
+	}
+	h, err := c.Store.Head(r.Context(), app, environment)
+	if err != nil {
+		return 0, nil, err
+	}
+	switch {
+	case in.To != "":
+		return c.rollBackTo(r.Context(), h, in.To)
+	case h.Dirty:
+		d, err := c.Store.Deployment(r.Context(), h.Holder.Deployment)
+		if err != nil {
+			return 0, nil, err
+		}
+		return c.repairBy(r.Context(), h, d)
+	case h.Live == nil:
+		return 0, nil, deploy.Errorf(deploy.Conflict, "", "nothing is live in %s yet", environment)
+	}
+	return c.fallBack(r.Context(), h)
+}
+
+// serving says what is live, for whoever thought that it was something else.
+func serving(h *deploy.Head) string {
+	switch {
+	case h.Dirty:
+		return "it is dirty since " + h.Holder.Deployment
+	case h.Live == nil:
+		return "nothing is live there yet"
+	case h.Live.Deployment == "":
+		return "a release is live there that Slipway found"
+	}
+	return h.Live.Deployment + " is live there"
+}
+
+// fallBack restores what the live release names as the one before it.
+func (c *Control) fallBack(ctx context.Context, h *deploy.Head) (int, any, error) {
+	if h.Live.Fallback == "" {
+		return 0, nil, deploy.Errorf(deploy.Conflict, "", "%s has no earlier release to go back to; %s", h.Environment, serving(h))
+	}
+	return c.undo(ctx, h, h.Live.Deployment, h.Live.Fallback)
+}
+
+// repairBy restores what was live before the deployment that left its environment dirty. That may be no release of
+// ours, but what Slipway found there.
+func (c *Control) repairBy(ctx context.Context, h *deploy.Head, dirty *deploy.Deployment) (int, any, error) {
+	before := ""
+	if dirty.Previous != nil {
+		before = dirty.Previous.Deployment
+	}
+	return c.undo(ctx, h, dirty.ID, before)
+}
+
+// undo starts a rollback without a name to go back to: the pipeline finds it again, and refuses when the environment
+// has moved on by then. What is known of it now is on the record from the start.
+func (c *Control) undo(ctx context.Context, h *deploy.Head, from, before string) (int, any, error) {
+	to := &deploy.Deployment{}
+	if before != "" {
+		var err error
+		if to, err = c.Store.Deployment(ctx, before); err != nil {
+			return 0, nil, err
+		}
+	}
+	return c.restore(ctx, h, from, "", to)
+}
+
+// rollBackTo restores the release of a deployment that somebody named.
+func (c *Control) rollBackTo(ctx context.Context, h *deploy.Head, id string) (int, any, error) {
+	to, err := c.deployment(ctx, id)
+	if deploy.KindOf(err) == deploy.NotFound || err == nil && (to.App != h.App || to.Environment != h.Environment) {
+		return 0, nil, &deploy.Error{Kind: deploy.NotFound, Field: "to",
+			Err: fmt.Errorf("%s of %s has no deployment %q", h.Environment, h.App, deploy.Cut(id, 80))}
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	from := ""
+	switch {
+	case h.Dirty:
+		from = h.Holder.Deployment
+	case h.Live != nil:
+		from = h.Live.Deployment
+	}
+	switch {
+	case to.Status != deploy.Success && to.Status != deploy.RolledBack:
+		return 0, nil, refuseTo("%s is %s; its release never served", to.ID, to.Status)
+	case to.Release == nil:
+		return 0, nil, refuseTo("%s has no release to restore", to.ID)
+	case !to.WentLive():
+		return 0, nil, refuseTo("%s was rolled back before it was healthy", to.ID)
+	case from == to.ID:
+		return 0, nil, refuseTo("%s is live already", to.ID)
+	}
+	return c.restore(ctx, h, from, to.ID, to)
+}
+
+func refuseTo(format string, args ...any) error {
+	return &deploy.Error{Kind: deploy.Conflict, Field: "to", Err: fmt.Errorf(format, args...)}
+}
+
+// restore starts a rollback, a deployment of its own. named is set only where somebody said what to go back to.
+func (c *Control) restore(ctx context.Context, h *deploy.Head, from, named string, to *deploy.Deployment) (int, any, error) {
+	d := c.draft(deploy.Rollback, h.App, h.Environment)
+	d.RollbackFrom, d.RollbackTo, d.CommitSHA, d.Branch = from, named, to.CommitSHA, to.Branch
+	return c.start(ctx, d)
+}

@@ -1,0 +1,115 @@
+package api
+
+import (
+	"context"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"time"
+
+	"github.com/akrylysov/algnhsa"
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// Lambda serves h to an API Gateway REST API with proxy integration. The events' path comes without the stage.
+func Lambda(h http.Handler) lambda.Handler {
+	return algnhsa.New(h, &algnhsa.Options{RequestType: algnhsa.RequestTypeAPIGatewayV1})
+}
+
+// exchange is one request on its way. An action leaves its answer in it; where no route matched, ServeMux writes its own
+// plain-text one, of which only the status and the Allow header are kept.
+type exchange struct {
+	header http.Header
+	status int
+	body   any
+	err    error
+}
+
+func (x *exchange) Header() http.Header         { return x.header }
+func (x *exchange) Write(p []byte) (int, error) { return len(p), nil }
+func (x *exchange) WriteHeader(status int)      { x.status = status }
+
+// server is what stands around the routes.
+type server struct {
+	mux     *http.ServeMux
+	now     func() time.Time
+	entropy io.Reader
+	log     *slog.Logger
+}
+
+// ServeHTTP implements http.Handler.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := s.now()
+	id, caller := s.caller(r.Context())
+	x := s.dispatch(r)
+	body, contentType := x.body, "application/json"
+	if x.err != nil {
+		p := problemOf(x.err, id)
+		x.status, body, contentType = p.Status, p, "application/problem+json"
+	}
+	if allow := x.header.Get("Allow"); allow != "" {
+		w.Header().Set("Allow", allow)
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("X-Request-Id", id)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(x.status)
+	writeErr := json.NewEncoder(w).Encode(body)
+
+	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("request", id), slog.String("method", r.Method),
+		slog.String("route", r.Pattern), slog.Int("status", x.status), slog.Duration("duration", s.now().Sub(start)),
+		slog.String("caller", caller)}
+	for _, err := range []error{x.err, writeErr} {
+		if err != nil {
+			attrs = append(attrs, slog.String("error", err.Error()))
+		}
+	}
+	if x.status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// dispatch runs the route's action. Its panic is an error like any other, so that the caller gets an answer.
+func (s *server) dispatch(r *http.Request) (x *exchange) {
+	x = &exchange{header: http.Header{}}
+	defer func() {
+		if v := recover(); v != nil {
+			x.err = deploy.Errorf(deploy.Internal, "api", "panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	if path.Clean(r.URL.Path) != r.URL.Path { // ServeMux would redirect, and doesn't know the stage's prefix
+		x.err = noRoute(r)
+		return x
+	}
+	s.mux.ServeHTTP(x, r)
+	switch {
+	case r.Pattern != "":
+	case x.status == http.StatusMethodNotAllowed:
+		x.err = refusal{x.status, fmt.Sprintf("%s is not for this route; it has %s", r.Method, x.header.Get("Allow"))}
+	default:
+		x.err = noRoute(r)
+	}
+	return x
+}
+
+func noRoute(r *http.Request) error {
+	return deploy.Errorf(deploy.NotFound, "", "there is no route %s", deploy.Cut(r.URL.Path, 200))
+}
+
+// caller gives API Gateway's request id and the caller's ARN; without API Gateway the id is made and nobody is named.
+func (s *server) caller(ctx context.Context) (id, arn string) {
+	if event, ok := algnhsa.APIGatewayV1RequestFromContext(ctx); ok && event.RequestContext.RequestID != "" {
+		return event.RequestContext.RequestID, event.RequestContext.Identity.UserArn
+	}
+	var random [10]byte
+	_, _ = io.ReadFull(s.entropy, random[:]) // an id that isn't unique still answers the request
+	return base32.StdEncoding.EncodeToString(random[:]), ""
+}
