@@ -22,7 +22,7 @@ var may = map[string][]string{
 	"source":      {"deploy"},
 	"store":       {"deploy"},
 	"traffic":     {"deploy"},
-	"pipeline":    {"config", "deploy", "script", "source"},
+	"pipeline":    {"deploy", "script", "source"},
 	"api":         {"deploy"},
 	"local":       {"local/emulator"},
 	"asl":         {"deploy"},

@@ -5,6 +5,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/slipway-cd/slipway/internal/boot"
+	"github.com/slipway-cd/slipway/internal/config"
 	"github.com/slipway-cd/slipway/internal/pipeline"
 	"github.com/slipway-cd/slipway/internal/source"
 )
@@ -13,7 +14,7 @@ func main() {
 	e := boot.Load()
 	s := e.Store()
 	e.Start("prepare", &pipeline.Prepare{
-		Desk: e.Desk(s), Create: s.Create, App: s.App, Heads: s,
+		Desk: e.Desk(s), Create: s.Create, App: s.App, Heads: s, Parse: config.Parse,
 		Sources: source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET")),
 	})
 }

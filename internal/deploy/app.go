@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"sync"
 )
 
 // App is a program that Slipway deploys, with the settings that a commit may not decide.
@@ -53,19 +54,26 @@ const (
 	MaxVariable     = 4096 // bytes of a value
 )
 
+// Patterns are compiled when they are first asked for: a function's start has no time for them.
 var (
-	namePattern     = regexp.MustCompile(`^[a-z][a-z0-9-]{0,38}[a-z0-9]$`)
-	functionPattern = regexp.MustCompile(`^[A-Za-z0-9-_]{1,64}$`)
-	aliasPattern    = regexp.MustCompile(`^[A-Za-z0-9-_]{1,128}$`)
-	numberPattern   = regexp.MustCompile(`^[0-9]+$`)
-	variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	namePattern     = lazily(`^[a-z][a-z0-9-]{0,38}[a-z0-9]$`)
+	functionPattern = lazily(`^[A-Za-z0-9-_]{1,64}$`)
+	aliasPattern    = lazily(`^[A-Za-z0-9-_]{1,128}$`)
+	numberPattern   = lazily(`^[0-9]+$`)
+	variablePattern = lazily(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
+
+// lazily compiles a pattern once, and gives its match.
+func lazily(pattern string) func(string) bool {
+	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+	return func(text string) bool { return compiled().MatchString(text) }
+}
 
 // NameRule is what ValidName wants, in words.
 const NameRule = "2 to 40 characters: small letters, digits and hyphens, a letter first, no hyphen last"
 
 // ValidName tells whether name may name an app or an environment.
-func ValidName(name string) bool { return namePattern.MatchString(name) }
+func ValidName(name string) bool { return namePattern(name) }
 
 // Validate checks the app whole and fills in defaults. Its error names the field.
 func (a *App) Validate() error {
@@ -141,10 +149,10 @@ func (t *Target) validate(field string) error {
 		if t.Alias == "" {
 			t.Alias = "live"
 		}
-		if !functionPattern.MatchString(t.Function) {
+		if !functionPattern(t.Function) {
 			return FieldErrorf(field+".function", "%q is not a Lambda function's name; want 1 to 64 letters, digits, - or _", t.Function)
 		}
-		if !aliasPattern.MatchString(t.Alias) || numberPattern.MatchString(t.Alias) {
+		if !aliasPattern(t.Alias) || numberPattern(t.Alias) {
 			return FieldErrorf(field+".alias", "%q is not an alias; want letters, digits, - or _, and not only digits", t.Alias)
 		}
 		return nil
@@ -169,7 +177,7 @@ func ValidateVariables(field string, variables map[string]string) error {
 	}
 	for name, value := range variables {
 		switch {
-		case !variablePattern.MatchString(name):
+		case !variablePattern(name):
 			return FieldErrorf(field, "%q is not a variable's name; want letters, digits and _, no digit first", name)
 		case strings.HasPrefix(name, "SLIPWAY_"):
 			return FieldErrorf(field+"."+name, "names that begin with SLIPWAY_ are set by Slipway")

@@ -152,7 +152,7 @@ func (h Hook) validate(field string) error {
 	switch {
 	case set != 1:
 		return FieldErrorf(field, "%d of script, function and event are given; want exactly one", set)
-	case h.Function != "" && !functionPattern.MatchString(h.Function):
+	case h.Function != "" && !functionPattern(h.Function):
 		return FieldErrorf(field+".function", "%q is not a Lambda function's name; want 1 to 64 letters, digits, - or _", h.Function)
 	case len(h.Event) > 128:
 		return FieldErrorf(field+".event", "%d bytes; want at most 128, EventBridge's bound on a detail-type", len(h.Event))

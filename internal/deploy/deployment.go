@@ -3,7 +3,6 @@ package deploy
 import (
 	"encoding/base32"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -63,7 +62,7 @@ type Deployment struct {
 	SupersededBy string     `json:"superseded_by,omitempty"` // the newer deployment that took its place
 	CancelTime   *time.Time `json:"cancel_time,omitempty"`   // when somebody asked to cancel it
 	Fence        int64      `json:"fence,omitempty"`         // the number of its turn in the environment; 0 before Admit
-	Health       Health     `json:"health,omitzero"` // of the release that this deployment puts live
+	Health       Health     `json:"health,omitzero"`         // of the release that this deployment puts live
 	Source       *Bundle    `json:"source,omitempty"`
 	Config       *Config    `json:"config,omitempty"`   // slipway.yaml at the commit, merged for the environment
 	Settings     *Settings  `json:"settings,omitempty"` // the environment's, as they were in Prepare
@@ -177,8 +176,8 @@ const (
 )
 
 var (
-	idPattern  = regexp.MustCompile(`^deploy-\d{8}-\d{9}-[a-z2-7]{8}$`)
-	shaPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	idPattern  = lazily(`^deploy-\d{8}-\d{9}-[a-z2-7]{8}$`)
+	shaPattern = lazily(`^[0-9a-f]{40}$`)
 	base32ID   = base32.StdEncoding.WithPadding(base32.NoPadding)
 )
 
@@ -191,10 +190,10 @@ func NewID(start time.Time, entropy []byte) string {
 }
 
 // ValidID tells whether id has the form that NewID gives.
-func ValidID(id string) bool { return idPattern.MatchString(id) }
+func ValidID(id string) bool { return idPattern(id) }
 
 // ValidCommit tells whether sha is a full, lower-case commit id.
-func ValidCommit(sha string) bool { return shaPattern.MatchString(sha) }
+func ValidCommit(sha string) bool { return shaPattern(sha) }
 
 // ShortCommit is what people read: the first eight characters.
 func ShortCommit(sha string) string { return sha[:min(8, len(sha))] }

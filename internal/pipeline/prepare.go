@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slipway-cd/slipway/internal/config"
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/source"
 )
@@ -24,6 +23,7 @@ type Prepare struct {
 	App     func(ctx context.Context, name string) (*deploy.App, error)
 	Heads   Heads
 	Sources Sources
+	Parse   func(yaml []byte, environment string) (*deploy.Config, error) // a commit's slipway.yaml
 }
 
 // Sources are the commits' bundles.
@@ -208,7 +208,7 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, err
 	if err != nil {
 		return "", err
 	}
-	c, err := config.Parse(text, d.Environment)
+	c, err := p.Parse(text, d.Environment)
 	if err != nil {
 		return "", deploy.Errorf(deploy.Invalid, "slipway.yaml", "%w", err)
 	}

@@ -5,6 +5,7 @@ package shop
 import (
 	"context"
 	"io"
+	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -30,6 +31,7 @@ func Workshop(e *boot.Env, s *store.Store) pipeline.Workshop {
 	log := logs.New(cloudwatchlogs.NewFromConfig(e.AWS), e.Get("SLIPWAY_LOG_GROUP"))
 	return pipeline.Workshop{
 		Desk: e.Desk(s), Sources: sources, Artifacts: sources, Secrets: script.NewSecrets(ssm.NewFromConfig(e.AWS), secretsmanager.NewFromConfig(e.AWS)),
+		Path:   os.Getenv("PATH"),
 		Output: func(ctx context.Context, stream string) io.WriteCloser { return log.Writer(ctx, stream, time.Now) },
 	}
 }
