@@ -1,0 +1,234 @@
+package traffic_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/traffic"
+)
+
+var (
+	shop = deploy.Target{Type: deploy.TargetLambda, Function: "shop", Alias: "live"}
+
+	_ traffic.Client = (*lambda.Client)(nil)
+)
+
+// in runs a test under a clock that jumps over every wait.
+func in(t *testing.T, f *fake, test func(t *testing.T, l *traffic.Lambda)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, traffic.NewLambda(f, "bucket")) })
+}
+
+// want checks an error's kind, field and words.
+func want(t *testing.T, err error, field string, words ...string) {
+	t.Helper()
+	if deploy.KindOf(err) != deploy.DeployFailed || deploy.FieldOf(err) != field {
+		t.Errorf("kind %q, field %q, want DeployFailed, %q: %v", deploy.KindOf(err), deploy.FieldOf(err), field, err)
+	}
+	for _, word := range words {
+		if err != nil && !strings.Contains(err.Error(), word) {
+			t.Errorf("%q is not in: %v", word, err)
+		}
+	}
+}
+
+func TestLive(t *testing.T) {
+	f := newFake()
+	l := traffic.NewLambda(f, "bucket")
+	if got, err := l.Live(t.Context(), shop); got != "1" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	f.weights = map[string]float64{"2": 0.9}
+	if got, err := l.Live(t.Context(), shop); got != "1" || err != nil {
+		t.Errorf("under a canary: got %q, %v", got, err)
+	}
+	f.version = "$LATEST"
+	_, err := l.Live(t.Context(), shop)
+	want(t, err, "target.alias", "alias live of function shop is on $LATEST", "aws lambda update-alias --function-name shop --name live")
+	f.noAlias = true
+	_, err = l.Live(t.Context(), shop)
+	want(t, err, "target.alias", `no alias "live"`, "slipway app apply")
+	f.missing = true
+	_, err = l.Live(t.Context(), shop)
+	want(t, err, "target.function", `no Lambda function "shop"`, "slipway app apply")
+	var cause *types.ResourceNotFoundException
+	if !errors.As(err, &cause) {
+		t.Error("AWS's own error is lost")
+	}
+	f.fault = func(string, int, bool) error { return errLost }
+	_, err = l.Live(t.Context(), shop)
+	want(t, err, "", "read alias live of function shop")
+}
+
+func TestSetWeight(t *testing.T) {
+	for _, row := range []struct {
+		from, to string
+		percent  int
+		version  string
+		weights  map[string]float64
+	}{
+		{"1", "2", 100, "2", nil},
+		{"", "2", 100, "2", nil},
+		{"1", "2", 10, "1", map[string]float64{"2": 0.1}},
+		{"2", "1", 99, "2", map[string]float64{"1": 0.99}},
+		{"2", "1", 0, "2", nil},
+		{"2", "2", 50, "2", nil},
+	} {
+		f := newFake()
+		f.versions = append(f.versions, "x")
+		f.weights = map[string]float64{"2": 0.5} // left by somebody
+		in(t, f, func(t *testing.T, l *traffic.Lambda) {
+			for range 2 { // the second finds it done
+				if err := l.SetWeight(t.Context(), shop, row.from, row.to, row.percent); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		if f.version != row.version || !maps.Equal(f.weights, row.weights) || f.count["UpdateAlias"] != 1 {
+			t.Errorf("%+v: version %s, weights %v, %d updates", row, f.version, f.weights, f.count["UpdateAlias"])
+		}
+	}
+}
+
+func TestSetWeightNonsense(t *testing.T) {
+	f := newFake()
+	l := traffic.NewLambda(f, "bucket")
+	for _, percent := range []int{-1, 101} {
+		if err := l.SetWeight(t.Context(), shop, "1", "1", percent); deploy.KindOf(err) != deploy.Invalid {
+			t.Errorf("%d %%: %v", percent, err)
+		}
+	}
+	for _, err := range []error{l.SetWeight(t.Context(), shop, "", "1", 50), l.SetWeight(t.Context(), shop, "1", "", 100)} {
+		if deploy.KindOf(err) != deploy.Invalid {
+			t.Error(err)
+		}
+	}
+	if len(f.calls) > 0 {
+		t.Errorf("called %v", f.calls)
+	}
+}
+
+func TestSetWeightVersionGone(t *testing.T) {
+	f := newFake()
+	in(t, f, func(t *testing.T, l *traffic.Lambda) {
+		err := l.SetWeight(t.Context(), shop, "1", "7", 100)
+		want(t, err, "", "version 7 of function shop: it is gone")
+		err = l.SetWeight(t.Context(), shop, "8", "1", 50)
+		want(t, err, "", "version 8 of function shop: it is gone")
+	})
+	if f.writes() != 0 {
+		t.Error("something was written")
+	}
+}
+
+// Each call of SetWeight fails once, carried out and not: the weight is set all the same, or nothing is claimed.
+func TestSetWeightFaults(t *testing.T) {
+	for _, fault := range []error{errLost, &types.TooManyRequestsException{}, &types.ServiceException{}, &types.ResourceConflictException{}} {
+		for _, after := range []bool{false, true} {
+			f := newFake()
+			f.versions = append(f.versions, "x")
+			f.fault = failing("UpdateAlias", 1, after, fault)
+			in(t, f, func(t *testing.T, l *traffic.Lambda) {
+				if err := l.SetWeight(t.Context(), shop, "1", "2", 100); err != nil {
+					t.Errorf("%v, after %v: %v", fault, after, err)
+				}
+			})
+			if wanted := map[bool]int{false: 2, true: 1}[after]; f.version != "2" || f.count["UpdateAlias"] != wanted {
+				t.Errorf("%v, after %v: version %s, %d updates", fault, after, f.version, f.count["UpdateAlias"])
+			}
+		}
+	}
+}
+
+// Somebody else writes between our read and our write, once: ours wins in the end. Always: we give up and say so.
+func TestSetWeightOvertaken(t *testing.T) {
+	for times, fails := range map[int]bool{1: false, 1000: true} {
+		f := newFake()
+		f.versions = append(f.versions, "x")
+		f.fault = func(op string, n int, after bool) error {
+			if op == "UpdateAlias" && !after && n <= times {
+				f.revision++
+				f.weights = map[string]float64{"2": 0.3}
+			}
+			return nil
+		}
+		in(t, f, func(t *testing.T, l *traffic.Lambda) {
+			err := l.SetWeight(t.Context(), shop, "1", "2", 100)
+			if (err != nil) != fails {
+				t.Errorf("overtaken %d times: %v", times, err)
+			}
+			var stale *types.PreconditionFailedException
+			if fails && (!errors.As(err, &stale) || !strings.Contains(err.Error(), "it is at version 1 with 30 % to version 2 after 5 attempts")) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A write that is answered well and still isn't there is not believed.
+func TestSetWeightReadsBack(t *testing.T) {
+	f := newFake()
+	f.versions = append(f.versions, "x")
+	f.fault = func(op string, _ int, after bool) error {
+		if op == "UpdateAlias" && after {
+			f.version = "1"
+		}
+		return nil
+	}
+	in(t, f, func(t *testing.T, l *traffic.Lambda) {
+		want(t, l.SetWeight(t.Context(), shop, "1", "2", 100), "", "it is at version 1 after 5 attempts")
+	})
+}
+
+func TestSetWeightHopeless(t *testing.T) {
+	denied := &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no", Fault: smithy.FaultClient}
+	f := newFake()
+	f.versions = append(f.versions, "x")
+	f.fault = failing("UpdateAlias", 1, false, denied)
+	in(t, f, func(t *testing.T, l *traffic.Lambda) {
+		err := l.SetWeight(t.Context(), shop, "1", "2", 100)
+		want(t, err, "", "set alias live of function shop to version 2", "AccessDeniedException")
+	})
+	if f.count["UpdateAlias"] != 1 {
+		t.Errorf("%d updates", f.count["UpdateAlias"])
+	}
+}
+
+func TestSetWeightCancelled(t *testing.T) {
+	f := newFake()
+	f.versions = append(f.versions, "x")
+	f.fault = func(op string, _ int, _ bool) error {
+		if op == "UpdateAlias" {
+			return errLost
+		}
+		return nil
+	}
+	in(t, f, func(t *testing.T, l *traffic.Lambda) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if err := l.SetWeight(ctx, shop, "1", "2", 100); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
+// failing fails one call of an operation.
+func failing(op string, n int, after bool, err error) func(string, int, bool) error {
+	return func(gotOp string, gotN int, gotAfter bool) error {
+		if gotOp == op && gotN == n && gotAfter == after {
+			return fmt.Errorf("operation error Lambda: %s: %w", op, err)
+		}
+		return nil
+	}
+}
