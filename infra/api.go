@@ -1,0 +1,84 @@
+package infra
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// routes is the whole control API. Each is a resource of its own, so that an IAM policy can allow one and not another.
+var routes = []struct{ method, path string }{
+	{"POST", "/v1/deployments"},
+	{"GET", "/v1/deployments"},
+	{"GET", "/v1/deployments/{id}"},
+	{"GET", "/v1/deployments/{id}/logs"},
+	{"POST", "/v1/deployments/{id}/cancel"},
+	{"POST", "/v1/deployments/{id}/rollback"},
+	{"GET", "/v1/apps"},
+	{"PUT", "/v1/apps/{app}"},
+	{"GET", "/v1/apps/{app}"},
+	{"GET", "/v1/apps/{app}/environments/{environment}"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/rollback"},
+}
+
+// A control API is called by people and pipelines; more than this is a mistake, and would throttle the functions.
+const (
+	requestsPerSecond = 50
+	requestBurst      = 100
+	stageName         = "prod"
+)
+
+// newAPI makes the REST API: IAM on every route, everything else is the function's work.
+func newAPI(scope constructs.Construct, s Settings, fn awslambda.Function) awsapigateway.RestApi {
+	scope = constructs.NewConstruct(scope, jsii.String("Api"))
+	logs := newLogGroup(scope, "Logs", "/aws/vendedlogs/apigateway/slipway", s)
+	api := awsapigateway.NewRestApi(scope, jsii.String("RestApi"), &awsapigateway.RestApiProps{
+		RestApiName:    jsii.String("slipway"),
+		Description:    jsii.String("Slipway's control API"),
+		EndpointTypes:  &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL},
+		CloudWatchRole: jsii.Bool(true), // one for the whole region; without it API Gateway refuses a stage with access logs
+		DefaultMethodOptions: &awsapigateway.MethodOptions{
+			AuthorizationType: awsapigateway.AuthorizationType_IAM,
+		},
+		DeployOptions: &awsapigateway.StageOptions{
+			StageName:            jsii.String(stageName),
+			ThrottlingRateLimit:  jsii.Number(requestsPerSecond),
+			ThrottlingBurstLimit: jsii.Number(requestBurst),
+			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(logs),
+			AccessLogFormat:      accessLog(),
+		},
+	})
+	api.Node().TryRemoveChild(jsii.String("Endpoint")) // its own output; ours is named Api
+	integration := invoke(scope, api, fn)
+	for _, r := range routes {
+		api.Root().ResourceForPath(jsii.String(r.path)).AddMethod(jsii.String(r.method), integration, nil)
+	}
+	return api
+}
+
+// invoke proxies to the function by one permission for the whole API; a Lambda integration would make two a route.
+func invoke(scope constructs.Construct, api awsapigateway.RestApi, fn awslambda.Function) awsapigateway.Integration {
+	fn.AddPermission(jsii.String("Api"), &awslambda.Permission{
+		Principal: awsiam.NewServicePrincipal(jsii.String("apigateway.amazonaws.com"), nil),
+		SourceArn: api.ArnForExecuteApi(jsii.String("*"), jsii.String("/*"), jsii.String(stageName)),
+		Scope:     scope,
+	})
+	return awsapigateway.NewAwsIntegration(&awsapigateway.AwsIntegrationProps{
+		Service: jsii.String("lambda"),
+		Path:    jsii.String("2015-03-31/functions/" + *fn.FunctionArn() + "/invocations"),
+		Proxy:   jsii.Bool(true),
+		Options: &awsapigateway.IntegrationOptions{Timeout: awscdk.Duration_Seconds(jsii.Number(29))},
+	})
+}
+
+// accessLog says who called what, and how it went; no bodies and no query.
+func accessLog() awsapigateway.AccessLogFormat {
+	return awsapigateway.AccessLogFormat_JsonWithStandardFields(&awsapigateway.JsonWithStandardFieldProps{
+		Caller: jsii.Bool(true), User: jsii.Bool(true), Ip: jsii.Bool(true), Protocol: jsii.Bool(true),
+		HttpMethod: jsii.Bool(true), ResourcePath: jsii.Bool(true), RequestTime: jsii.Bool(true),
+		Status: jsii.Bool(true), ResponseLength: jsii.Bool(true),
+	})
+}

@@ -1,0 +1,161 @@
+package infra
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// resources names all that a policy may speak of, as ARNs, and gives the functions the same names.
+type resources struct {
+	stack awscdk.Stack
+	data  *data
+
+	table, indexes, bucket, bus, output []*string
+	sources, artifacts                  []*string
+	secrets, parameters                 []*string
+	targets, hooks                      []*string
+	machine                             []*string
+}
+
+func newResources(stack awscdk.Stack, s Settings, d *data) *resources {
+	r := &resources{stack: stack, data: d}
+	r.table = []*string{d.deployments.TableArn()}
+	r.indexes = []*string{join(d.deployments.TableArn(), "/index/*")}
+	r.bucket = []*string{d.bucket.BucketArn()}
+	r.sources = []*string{d.bucket.ArnForObjects(jsii.String("sources/*"))}
+	r.artifacts = []*string{d.bucket.ArnForObjects(jsii.String("artifacts/*"))}
+	r.bus = []*string{d.bus.EventBusArn()}
+	r.output = arns(stack, "logs", "log-group:"+OutputGroup+":*")
+	r.parameters = arns(stack, "ssm", "parameter/slipway/*")
+	r.secrets = arns(stack, "secretsmanager", "secret:slipway/*")
+	r.machine = arns(stack, "states", "stateMachine:"+stateMachineName)
+	for _, name := range s.Targets {
+		// Lambda checks a call with a qualifier against the version's or alias's own ARN.
+		r.targets = append(r.targets, arns(stack, "lambda", "function:"+name, "function:"+name+":*")...)
+	}
+	for _, name := range s.HookFunctions {
+		r.hooks = append(r.hooks, arns(stack, "lambda", "function:"+name)...)
+	}
+	return r
+}
+
+// environment is what every function finds in its environment.
+func (r *resources) environment() *map[string]*string {
+	return &map[string]*string{
+		"SLIPWAY_DEPLOYMENTS_TABLE": r.data.deployments.TableName(),
+		"SLIPWAY_FLAGS_TABLE":       r.data.flags.TableName(),
+		"SLIPWAY_BUCKET":            r.data.bucket.BucketName(),
+		"SLIPWAY_EVENT_BUS":         r.data.bus.EventBusName(),
+		"SLIPWAY_LOG_GROUP":         r.data.output.LogGroupName(),
+		"SLIPWAY_STATE_MACHINE_ARN": r.machine[0],
+	}
+}
+
+// What several functions do. A transaction is allowed by what it is made of, which is puts.
+var (
+	readWrite = []string{"dynamodb:GetItem", "dynamodb:PutItem"}
+	writeLogs = []string{"logs:CreateLogStream", "logs:PutLogEvents"}
+	answer    = []string{"states:SendTaskSuccess", "states:SendTaskFailure"}
+)
+
+func (r *resources) records() awsiam.PolicyStatement { return allow(r.table, readWrite...) }
+
+// findSource tells a bundle that is missing from one that is forbidden: without ListBucket S3 answers 403 for both.
+func (r *resources) findSource() []awsiam.PolicyStatement {
+	return []awsiam.PolicyStatement{allow(r.sources, "s3:GetObject"), allow(r.bucket, "s3:ListBucket")}
+}
+
+// scripts is what running a commit's script takes: its bundle, its secrets, a place for its output.
+func (r *resources) scripts() []awsiam.PolicyStatement {
+	return append(r.findSource(),
+		allow(r.output, writeLogs...),
+		allow(r.parameters, "ssm:GetParameter"),
+		allow(r.secrets, "secretsmanager:GetSecretValue"))
+}
+
+// hooking is what running hooks takes besides scripts.
+func (r *resources) hooking() []awsiam.PolicyStatement {
+	statements := []awsiam.PolicyStatement{allow(r.bus, "events:PutEvents")}
+	if len(r.hooks) > 0 {
+		statements = append(statements, allow(r.hooks, "lambda:InvokeFunction"))
+	}
+	return statements
+}
+
+// onTargets allows actions on the functions that may be deployed; where there are none, nothing.
+func (r *resources) onTargets(actions ...string) []awsiam.PolicyStatement {
+	if len(r.targets) == 0 {
+		return nil
+	}
+	return []awsiam.PolicyStatement{allow(r.targets, actions...)}
+}
+
+func mayPrepare(r *resources) []awsiam.PolicyStatement { return append(r.findSource(), r.records()) }
+
+func mayTest(r *resources) []awsiam.PolicyStatement { return append(r.scripts(), r.records()) }
+
+func mayBuild(r *resources) []awsiam.PolicyStatement {
+	return append(r.scripts(), r.records(), allow(r.artifacts, "s3:GetObject", "s3:PutObject"))
+}
+
+func mayAdmit(r *resources) []awsiam.PolicyStatement {
+	return []awsiam.PolicyStatement{r.records(), allow(r.machine, answer...)}
+}
+
+// mayDeploy reads artifacts for itself and for Lambda, which takes the code from S3 with the caller's rights.
+func mayDeploy(r *resources) []awsiam.PolicyStatement {
+	return concat(r.scripts(), r.hooking(), r.onTargets("lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:UpdateFunctionCode", "lambda:PublishVersion"),
+		[]awsiam.PolicyStatement{r.records(), allow(r.artifacts, "s3:GetObject")})
+}
+
+func mayShift(r *resources) []awsiam.PolicyStatement {
+	return concat(r.scripts(), r.hooking(), r.shifting(), []awsiam.PolicyStatement{r.records()})
+}
+
+// mayRollBack has artifacts too, which a script target's own rollback puts back.
+func mayRollBack(r *resources) []awsiam.PolicyStatement {
+	return append(mayShift(r), allow(r.artifacts, "s3:GetObject"))
+}
+
+func (r *resources) shifting() []awsiam.PolicyStatement {
+	return r.onTargets("lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:UpdateAlias")
+}
+
+func mayCheckHealth(r *resources) []awsiam.PolicyStatement {
+	return []awsiam.PolicyStatement{r.records()}
+}
+
+func maySettle(r *resources) []awsiam.PolicyStatement {
+	return concat(r.scripts(), r.hooking(), []awsiam.PolicyStatement{r.records(), allow(r.machine, answer...)})
+}
+
+func mayServeAPI(r *resources) []awsiam.PolicyStatement {
+	return append(r.findSource(), r.records(),
+		allow(append(r.table, r.indexes...), "dynamodb:Query"),
+		allow(r.machine, append([]string{"states:StartExecution"}, answer...)...),
+		allow(r.output, "logs:GetLogEvents"))
+}
+
+func allow(on []*string, actions ...string) awsiam.PolicyStatement {
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: jsii.Strings(actions...), Resources: &on})
+}
+
+// arns names resources of service in the stack's own account and region.
+func arns(stack awscdk.Stack, service string, names ...string) []*string {
+	named := make([]*string, len(names))
+	for i, name := range names {
+		named[i] = jsii.String("arn:" + *stack.Partition() + ":" + service + ":" + *stack.Region() + ":" + *stack.Account() + ":" + name)
+	}
+	return named
+}
+
+func join(arn *string, suffix string) *string { return jsii.String(*arn + suffix) }
+
+func concat(lists ...[]awsiam.PolicyStatement) []awsiam.PolicyStatement {
+	var all []awsiam.PolicyStatement
+	for _, each := range lists {
+		all = append(all, each...)
+	}
+	return all
+}

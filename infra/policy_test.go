@@ -1,0 +1,213 @@
+package infra_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/slipway-cd/slipway/infra"
+)
+
+// named is how a policy may speak of what it means: one thing by its name. A * stands only for what is inside of it.
+var named = regexp.MustCompile(`^(` + strings.Join([]string{
+	`\$\{[A-Za-z0-9]+\.Arn\}`,                                  // of this stack
+	`\$\{DataDeployments[A-F0-9]+\.Arn\}/index/\*`,             // the table's indexes
+	`\$\{DataBucket[A-F0-9]+\.Arn\}(/sources|/artifacts)/\*`,   // a folder of the bucket
+	here("logs", `log-group:/(aws/lambda|slipway)/[a-z-]+:\*`), // one group's streams
+	here("lambda", `function:[A-Za-z0-9-]+(:\*)?`),             // one function's versions and aliases
+	here("states", `stateMachine:slipway`),                     //
+	here("ssm", `parameter/slipway/\*`),                        // what operators put there for scripts
+	here("secretsmanager", `secret:slipway/\*`),                // the same
+}, "|") + `)$`)
+
+func here(service, name string) string {
+	return `arn:\$\{AWS::Partition\}:` + service + `:\$\{AWS::Region\}:\$\{AWS::AccountId\}:` + name
+}
+
+// everything lists the actions that may have "*" for a resource, because AWS knows no other: Step Functions' delivery of
+// its log, and for the pipeline's role alone.
+var everything = []string{"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+	"logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"}
+
+// statement is one of a role's, with the function or the machine that it speaks of.
+type statement struct {
+	who                string
+	actions, resources []string
+}
+
+func statements(t *testing.T, in template) []statement {
+	var all []statement
+	for _, role := range in.of(t, "AWS::IAM::Role") {
+		who := strings.TrimPrefix(role.text("Description"), "What ")
+		who = strings.TrimPrefix(strings.TrimSuffix(who, " may do"), "the state machine ")
+		policies, _ := role.at("Policies").([]any)
+		for _, p := range policies {
+			for _, s := range p.(object)["PolicyDocument"].(object)["Statement"].([]any) {
+				s := s.(object)
+				if s["Effect"] != "Allow" || s["NotAction"] != nil || s["NotResource"] != nil {
+					t.Errorf("%s: only plain Allow statements can be checked: %v", who, s)
+				}
+				all = append(all, statement{who, list(s["Action"]), list(s["Resource"])})
+			}
+		}
+	}
+	return all
+}
+
+func TestPoliciesNameTheirResources(t *testing.T) {
+	for _, in := range []template{slipway, shop, otherSlipway, otherShop} {
+		for _, s := range statements(t, in) {
+			for _, action := range s.actions {
+				if strings.Contains(action, "*") {
+					t.Errorf("%s may %s: name the actions", s.who, action)
+				}
+			}
+			for _, r := range s.resources {
+				excused := r == "*" && s.who == "slipway" && slices.Equal(s.actions, everything)
+				if !named.MatchString(r) && !excused {
+					t.Errorf("%s may %v on %s: name the resource", s.who, s.actions, r)
+				}
+			}
+			if len(s.resources) == 0 {
+				t.Errorf("%s may %v on nothing", s.who, s.actions)
+			}
+		}
+	}
+}
+
+func TestNoPoliciesBesideTheRoles(t *testing.T) {
+	for _, in := range []template{slipway, shop, otherSlipway, otherShop} {
+		for id, r := range in.Resources {
+			if slices.Contains([]string{"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::User"}, r.Type) {
+				t.Errorf("%s is a %s, which the other tests don't read", id, r.Type)
+			}
+			// API Gateway checks for this very policy before it takes a role for its logs.
+			excused := strings.HasSuffix(strings.Join(list(r.at("ManagedPolicyArns")), " "), ":policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs")
+			if r.at("ManagedPolicyArns") != nil && !excused {
+				t.Errorf("%s takes AWS's policies %v, which speak of everything", id, r.at("ManagedPolicyArns"))
+			}
+		}
+	}
+}
+
+// What changes something beyond Slipway's own records, and who alone may do it.
+func TestWhoMay(t *testing.T) {
+	want := map[string]string{
+		"lambda:UpdateFunctionCode":     "deploy",
+		"lambda:PublishVersion":         "deploy",
+		"lambda:UpdateAlias":            "rollback shift",
+		"lambda:GetAlias":               "deploy rollback shift",
+		"lambda:InvokeFunction":         "deploy rollback settle shift",
+		"events:PutEvents":              "deploy rollback settle shift",
+		"s3:PutObject":                  "build",
+		"ssm:GetParameter":              "build deploy rollback settle shift test",
+		"secretsmanager:GetSecretValue": "build deploy rollback settle shift test",
+		"states:StartExecution":         "api",
+		"states:SendTaskSuccess":        "admit api settle",
+		"states:SendTaskFailure":        "admit api settle",
+		"logs:GetLogEvents":             "api",
+		"dynamodb:Query":                "api",
+	}
+	got := map[string][]string{}
+	for _, s := range statements(t, otherSlipway) {
+		for _, action := range s.actions {
+			if who, ok := strings.CutPrefix(s.who, "slipway-"); ok && !slices.Contains(got[action], who) {
+				got[action] = append(got[action], who)
+			}
+		}
+	}
+	for action, who := range want {
+		slices.Sort(got[action])
+		if strings.Join(got[action], " ") != who {
+			t.Errorf("%s: %v may, want %s", action, got[action], who)
+		}
+	}
+}
+
+// called finds the operations that the program's adapters build requests for.
+var called = regexp.MustCompile(`\b(cloudwatchlogs|dynamodb|eventbridge|lambda|s3|secretsmanager|sfn|ssm)\.([A-Z]\w+)Input\b`)
+
+// allows says which action lets an operation through, where it isn't the operation's own name.
+var allows = map[string]string{
+	"dynamodb:TransactWriteItems": "dynamodb:PutItem", // ours are made of puts
+	"lambda:Invoke":               "lambda:InvokeFunction",
+	"s3:HeadObject":               "s3:GetObject",
+}
+
+func TestPoliciesAllowWhatTheProgramCalls(t *testing.T) {
+	allowed := map[string]bool{}
+	for _, s := range statements(t, otherSlipway) {
+		for _, action := range s.actions {
+			allowed[action] = strings.HasPrefix(s.who, "slipway-") || allowed[action]
+		}
+	}
+	used := map[string]bool{"s3:ListBucket": true} // so that a missing object is a 404
+	for action := range operations(t) {
+		used[action] = true
+		if !allowed[action] {
+			t.Errorf("the program calls %s, which no function may", action)
+		}
+	}
+	for action, ours := range allowed {
+		if ours && !used[action] {
+			t.Errorf("functions may %s, which the program never calls", action)
+		}
+	}
+}
+
+// operations reads the adapters' sources; internal/local runs on the developer's machine, with other rights.
+func operations(t *testing.T) map[string]bool {
+	found := map[string]bool{}
+	files, err := filepath.Glob("../internal/*/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no sources:", err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") || strings.Contains(file, "/local/") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range called.FindAllStringSubmatch(string(source), -1) {
+			service := strings.NewReplacer("cloudwatchlogs", "logs", "eventbridge", "events", "sfn", "states").Replace(match[1])
+			action := service + ":" + match[2]
+			if other, ok := allows[action]; ok {
+				action = other
+			}
+			found[action] = true
+		}
+	}
+	return found
+}
+
+func TestTargetsAndHooks(t *testing.T) {
+	resourcesOf := func(in template, action string) (all []string) {
+		for _, s := range statements(t, in) {
+			if slices.Contains(s.actions, action) && s.who != "slipway" {
+				all = append(all, s.resources...)
+			}
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	arn := "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:"
+	for _, each := range []struct {
+		in     template
+		action string
+		want   []string
+	}{
+		{slipway, "lambda:UpdateFunctionCode", []string{arn + infra.ShopFunction, arn + infra.ShopFunction + ":*"}},
+		{slipway, "lambda:InvokeFunction", nil},
+		{otherSlipway, "lambda:UpdateAlias", []string{arn + "one", arn + "one:*", arn + "two", arn + "two:*"}},
+		{otherSlipway, "lambda:InvokeFunction", []string{arn + "caller"}},
+	} {
+		if got := resourcesOf(each.in, each.action); !slices.Equal(got, each.want) {
+			t.Errorf("%s on %v, want %v", each.action, got, each.want)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package infra
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Settings is what whoever deploys Slipway decides. They are CDK context: cdk.json has them all, and -c overrides one.
+type Settings struct {
+	Arch          string   // of the functions: "arm64" or "x86_64"
+	FunctionsDir  string   // holds a folder for each function, with its bootstrap
+	Targets       []string // names of the Lambda functions that Slipway may deploy
+	HookFunctions []string // names of the Lambda functions that hooks may invoke
+	RetentionDays int      // how long logs are kept
+	Removal       string   // of tables and bucket with the stack: "retain" or "destroy"
+	AlarmTopic    string   // ARN of the SNS topic that hears of alarms; "" for none
+	AssetsBucket  string   // S3 bucket for the functions' code; "" for the one that `cdk bootstrap` makes
+}
+
+// The values of Arch and Removal.
+const (
+	ARM64   = "arm64"
+	X8664   = "x86_64"
+	Retain  = "retain"
+	Destroy = "destroy"
+)
+
+// DefaultSettings is what holds where the context is silent; cdk.json says the same.
+func DefaultSettings() Settings {
+	return Settings{Arch: ARM64, FunctionsDir: "bin/functions", Targets: []string{"slipway-shop"}, RetentionDays: 30, Removal: Retain}
+}
+
+// retentions lists the days that CloudWatch Logs takes (PutRetentionPolicy).
+var retentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+
+var (
+	functionPattern = regexp.MustCompile(`^[A-Za-z0-9-_]{1,64}$`)
+	bucketPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	topicPattern    = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9-_]+$`)
+)
+
+// settingFor says how each key of the context becomes a setting. A -c gives every value as text.
+var settingFor = map[string]func(*Settings, any) error{
+	"arch":          func(s *Settings, v any) error { return oneOf(&s.Arch, v, ARM64, X8664) },
+	"functionsDir":  func(s *Settings, v any) error { return text(&s.FunctionsDir, v) },
+	"targets":       func(s *Settings, v any) error { return functions(&s.Targets, v) },
+	"hookFunctions": func(s *Settings, v any) error { return functions(&s.HookFunctions, v) },
+	"retentionDays": func(s *Settings, v any) error { return days(&s.RetentionDays, v) },
+	"removal":       func(s *Settings, v any) error { return oneOf(&s.Removal, v, Retain, Destroy) },
+	"alarmTopic":    func(s *Settings, v any) error { return match(&s.AlarmTopic, v, topicPattern, "an SNS topic's ARN") },
+	"assetsBucket":  func(s *Settings, v any) error { return match(&s.AssetsBucket, v, bucketPattern, "an S3 bucket's name") },
+}
+
+// ParseSettings reads the settings among context's keys over the defaults. Its error names the key, the value and what
+// would be right. Keys of the CDK's own are left alone; any other unknown key is an error.
+func ParseSettings(context map[string]any) (Settings, error) {
+	s := DefaultSettings()
+	for key, value := range context {
+		if strings.ContainsAny(key, ":/") || key == "cli-telemetry" { // "aws:cdk:…", "@aws-cdk/…:…"; cdk writes the last itself
+			continue
+		}
+		set, ok := settingFor[key]
+		if !ok {
+			return s, fmt.Errorf("context %q is unknown; there are %s", key, strings.Join(settingNames(), ", "))
+		}
+		if err := set(&s, value); err != nil {
+			return s, fmt.Errorf("context %q: %w", key, err)
+		}
+	}
+	return s, nil
+}
+
+// ReadContext reads the context of a cdk.json, as the cdk command does. A missing file has none.
+func ReadContext(file string) (map[string]any, error) {
+	data, err := os.ReadFile(file)
+	if os.IsNotExist(err) {
+		return map[string]any{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	config := struct{ Context map[string]any }{Context: map[string]any{}}
+	if err := json.Unmarshal(data, &config); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return config.Context, nil
+}
+
+func settingNames() []string {
+	names := make([]string, 0, len(settingFor))
+	for name := range settingFor {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func text(to *string, value any) error {
+	s, ok := value.(string)
+	if !ok || s == "" {
+		return fmt.Errorf("%v; want a text that isn't empty", value)
+	}
+	*to = s
+	return nil
+}
+
+func oneOf(to *string, value any, choices ...string) error {
+	if s, ok := value.(string); ok && slices.Contains(choices, s) {
+		*to = s
+		return nil
+	}
+	return fmt.Errorf("%v is unknown; want %s", value, strings.Join(choices, " or "))
+}
+
+// functions takes a list, or text with commas between the names.
+func functions(to *[]string, value any) error {
+	var names []string
+	switch v := value.(type) {
+	case string:
+		names = strings.FieldsFunc(v, func(r rune) bool { return r == ',' })
+	case []any:
+		for _, each := range v {
+			names = append(names, fmt.Sprint(each))
+		}
+	default:
+		return fmt.Errorf("%v; want a list of Lambda functions' names", value)
+	}
+	for _, name := range names {
+		if !functionPattern.MatchString(name) {
+			return fmt.Errorf("%q is not a Lambda function's name; want 1 to 64 letters, digits, - or _", name)
+		}
+	}
+	*to = names
+	return nil
+}
+
+func days(to *int, value any) error {
+	n := 0
+	switch v := value.(type) {
+	case float64:
+		if v == math.Trunc(v) {
+			n = int(v)
+		}
+	case string:
+		n, _ = strconv.Atoi(v)
+	}
+	if !slices.Contains(retentions, n) {
+		return fmt.Errorf("%v; CloudWatch Logs keeps logs for one of %v days", value, retentions)
+	}
+	*to = n
+	return nil
+}
+
+// match takes nothing too: it is the default of what has a pattern.
+func match(to *string, value any, pattern *regexp.Regexp, what string) error {
+	s, ok := value.(string)
+	if !ok || s != "" && !pattern.MatchString(s) {
+		return fmt.Errorf("%v; want %s, or nothing", value, what)
+	}
+	*to = s
+	return nil
+}

@@ -1,0 +1,252 @@
+package infra_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/slipway-cd/slipway/infra"
+)
+
+func TestRoutes(t *testing.T) {
+	var got []string
+	for id, m := range slipway.of(t, "AWS::ApiGateway::Method") {
+		route := m.text("HttpMethod") + " " + pathOf(slipway, m.text("ResourceId"))
+		got = append(got, route)
+		if m.text("AuthorizationType") != "AWS_IAM" {
+			t.Errorf("%s (%s) is open to %q", route, id, m.text("AuthorizationType"))
+		}
+		uri := m.text("Integration", "Uri")
+		if m.text("Integration", "Type") != "AWS_PROXY" || !strings.HasSuffix(uri, "/functions/${ApiFunction.Arn}/invocations") {
+			t.Errorf("%s goes to %v", route, m.at("Integration"))
+		}
+	}
+	slices.Sort(got)
+	if want := served(t); !slices.Equal(got, want) {
+		t.Errorf("the API has the routes\n%s\nand its function serves\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if want := 11; len(got) != want {
+		t.Errorf("%d routes, want %d", len(got), want)
+	}
+}
+
+func pathOf(in template, id string) string {
+	r, ok := in.Resources[strings.Trim(id, "${}")]
+	if !ok {
+		return "" // the root
+	}
+	return pathOf(in, r.text("ParentId")) + "/" + r.text("PathPart")
+}
+
+// served reads the routes of the function itself.
+func served(t *testing.T) []string {
+	source, err := os.ReadFile("../internal/api/api.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var routes []string
+	for _, match := range regexp.MustCompile(`"((?:GET|POST|PUT|DELETE|PATCH) /v1[^"]*)"`).FindAllStringSubmatch(string(source), -1) {
+		routes = append(routes, match[1])
+	}
+	slices.Sort(routes)
+	return routes
+}
+
+func TestStage(t *testing.T) {
+	for _, stage := range slipway.of(t, "AWS::ApiGateway::Stage") {
+		settings, _ := stage.at("MethodSettings").([]any)
+		if len(settings) != 1 || settings[0].(object)["ThrottlingRateLimit"] == nil || settings[0].(object)["ResourcePath"] != "/*" {
+			t.Errorf("not every route is throttled: %v", settings)
+		}
+		format := stage.text("AccessLogSetting", "Format")
+		if !strings.Contains(format, "$context.status") || strings.Contains(format, "body") {
+			t.Errorf("the access log has the format %s", format)
+		}
+	}
+	for id, p := range slipway.of(t, "AWS::Lambda::Permission") {
+		if p.text("Principal") != "apigateway.amazonaws.com" || !strings.Contains(p.text("SourceArn"), ":${ApiRestApi") {
+			t.Errorf("%s lets others than our API in: %v", id, p.Properties)
+		}
+	}
+}
+
+func TestTables(t *testing.T) {
+	tables := slipway.of(t, "AWS::DynamoDB::Table")
+	if len(tables) != 2 {
+		t.Errorf("%d tables, want 2", len(tables))
+	}
+	for id, r := range tables {
+		if r.text("BillingMode") != "PAY_PER_REQUEST" {
+			t.Errorf("%s is not on demand", id)
+		}
+		if r.at("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") != true {
+			t.Errorf("%s can't be restored to a point in time", id)
+		}
+		// Without a word DynamoDB encrypts with a key of AWS's own; it can't be switched off.
+		if s, ok := r.at("SSESpecification").(object); ok && s["SSEEnabled"] != true {
+			t.Errorf("%s has another encryption: %v", id, s)
+		}
+		if r.DeletionPolicy != "Retain" || r.at("DeletionProtectionEnabled") != true {
+			t.Errorf("%s goes with its stack", id)
+		}
+		if got := otherSlipway.Resources[id].DeletionPolicy; got != "Delete" {
+			t.Errorf("%s with removal=destroy: %s", id, got)
+		}
+	}
+}
+
+func TestIndexes(t *testing.T) {
+	want := map[string]string{"by-environment": "app_environment", "by-app": "app", "by-time": "kind"}
+	for _, r := range slipway.of(t, "AWS::DynamoDB::Table") {
+		indexes, _ := r.at("GlobalSecondaryIndexes").([]any)
+		for _, each := range indexes {
+			index := resource{Properties: each.(object)}
+			name, keys := index.text("IndexName"), index.at("KeySchema").([]any)
+			partition, sort := keys[0].(object)["AttributeName"], keys[1].(object)["AttributeName"]
+			if partition != want[name] || sort != "id" {
+				t.Errorf("%s has the keys %v and %v", name, partition, sort)
+			}
+			projected := append(list(index.at("Projection", "NonKeyAttributes")), "app", "id")
+			for _, attribute := range []string{"app", "environment", "status", "commit_sha", "branch", "start_time", "end_time", "error",
+				"dirty", "rollback_from", "superseded_by", "action"} {
+				if !slices.Contains(projected, attribute) {
+					t.Errorf("%s lacks %s", name, attribute)
+				}
+			}
+			delete(want, name)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("no indexes %v", sorted(want))
+	}
+}
+
+func TestBucket(t *testing.T) {
+	for id, b := range slipway.of(t, "AWS::S3::Bucket") {
+		rules, _ := b.at("BucketEncryption", "ServerSideEncryptionConfiguration").([]any)
+		if len(rules) != 1 || b.DeletionPolicy != "Retain" {
+			t.Errorf("%s: encryption %v, deletion %s", id, rules, b.DeletionPolicy)
+		}
+		for _, name := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
+			if b.at("PublicAccessBlockConfiguration", name) != true {
+				t.Errorf("%s: not %s", id, name)
+			}
+		}
+	}
+	for _, p := range slipway.of(t, "AWS::S3::BucketPolicy") {
+		text, _ := json.Marshal(p.Properties)
+		if !strings.Contains(string(text), `"Effect":"Deny"`) || !strings.Contains(string(text), `"aws:SecureTransport":"false"`) || strings.Contains(string(text), `"Allow"`) {
+			t.Errorf("the bucket's policy is %s", text)
+		}
+	}
+}
+
+func TestLogsAreKeptForATime(t *testing.T) {
+	for _, each := range []struct {
+		in   template
+		days float64
+	}{{slipway, 30}, {shop, 30}, {otherSlipway, 7}, {otherShop, 7}} {
+		for id, g := range each.in.of(t, "AWS::Logs::LogGroup") {
+			if g.at("RetentionInDays") != each.days {
+				t.Errorf("%s keeps logs for %v days, want %v", id, g.at("RetentionInDays"), each.days)
+			}
+		}
+		for id, f := range each.in.of(t, "AWS::Lambda::Function") {
+			group := each.in.Resources[strings.Trim(f.text("LoggingConfig", "LogGroup"), "${}")]
+			if group.text("LogGroupName") != "/aws/lambda/"+f.text("FunctionName") {
+				t.Errorf("%s logs into %v", id, f.at("LoggingConfig"))
+			}
+		}
+	}
+	if group := slipway.Outputs["LogGroup"].(object)["Value"]; slipway.Resources[strings.Trim(group.(string), "${}")].text("LogGroupName") != infra.OutputGroup {
+		t.Errorf("the output LogGroup is %v", group)
+	}
+}
+
+func TestFunctions(t *testing.T) {
+	folders, err := filepath.Glob("../functions/*/main.go")
+	if err != nil || len(folders) == 0 {
+		t.Fatal("no functions:", err)
+	}
+	want := []string{infra.ShopFunction}
+	for _, file := range folders {
+		want = append(want, "slipway-"+filepath.Base(filepath.Dir(file)))
+	}
+	var got []string
+	for _, in := range []template{slipway, shop} {
+		for id, f := range in.of(t, "AWS::Lambda::Function") {
+			got = append(got, f.text("FunctionName"))
+			if f.text("Runtime") != "provided.al2023" || f.text("Handler") != "bootstrap" || list(f.at("Architectures"))[0] != "arm64" {
+				t.Errorf("%s: %v", id, f.Properties)
+			}
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("functions %v, want %v", got, want)
+	}
+	for id, f := range otherSlipway.of(t, "AWS::Lambda::Function") {
+		if list(f.at("Architectures"))[0] != "x86_64" || f.text("Code", "S3Bucket") != "builds" {
+			t.Errorf("%s: %v, code in %v", id, f.at("Architectures"), f.at("Code"))
+		}
+	}
+}
+
+// Every variable that the mains ask for must be there, and none that nobody asks for, but the flags' table, which waits
+// for its reader.
+func TestVariables(t *testing.T) {
+	asked := map[string]bool{"SLIPWAY_FLAGS_TABLE": true}
+	for _, pattern := range []string{"../functions/*/main.go", "../internal/boot/*.go", "../internal/boot/*/*.go"} {
+		files, _ := filepath.Glob(pattern)
+		for _, file := range files {
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, match := range regexp.MustCompile(`"(SLIPWAY_[A-Z_]+)"`).FindAllStringSubmatch(string(source), -1) {
+				asked[match[1]] = true
+			}
+		}
+	}
+	for id, f := range slipway.of(t, "AWS::Lambda::Function") {
+		if got := sorted(f.at("Environment", "Variables").(object)); !slices.Equal(got, sorted(asked)) {
+			t.Errorf("%s has the variables %v, the functions ask for %v", id, got, sorted(asked))
+		}
+	}
+}
+
+func TestOutputs(t *testing.T) {
+	want := []string{"Api", "Bucket", "DeploymentsTable", "EventBus", "FlagsTable", "LogGroup", "StateMachineArn"}
+	if got := sorted(slipway.Outputs); !slices.Equal(got, want) {
+		t.Errorf("outputs %v, want %v", got, want)
+	}
+	if got := sorted(shop.Outputs); !slices.Equal(got, []string{"ShopUrl"}) {
+		t.Errorf("the shop's outputs: %v", got)
+	}
+}
+
+// CloudFormation must see no change in what Slipway moves, whatever else changes: another build, another setting.
+func TestUpdatesLeaveTheShopsTrafficAlone(t *testing.T) {
+	for _, kind := range []string{"AWS::Lambda::Version", "AWS::Lambda::Alias", "AWS::Lambda::Url", "AWS::Lambda::Permission"} {
+		before, after := shop.of(t, kind), otherShop.of(t, kind)
+		if !reflect.DeepEqual(before, after) {
+			t.Errorf("%s changes with the build:\n%v\n%v", kind, before, after)
+		}
+	}
+	for id, v := range shop.of(t, "AWS::Lambda::Version") {
+		if v.DeletionPolicy != "Retain" || v.UpdateReplacePolicy != "Retain" {
+			t.Errorf("%s: an update may delete what a rollback needs", id)
+		}
+	}
+	for id, f := range shop.of(t, "AWS::Lambda::Function") {
+		if reflect.DeepEqual(f.at("Code"), otherShop.Resources[id].at("Code")) {
+			t.Error("the test is blind: another build has the same code")
+		}
+	}
+}
