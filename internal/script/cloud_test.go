@@ -1,0 +1,42 @@
+package script_test
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/script"
+)
+
+func TestSecretsOnTheCloud(t *testing.T) {
+	cloud, err := local.Start(t.Context(), local.Options{Root: "../.."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cloud.Stop() })
+	parameters, secrets := ssm.NewFromConfig(cloud.Config()), secretsmanager.NewFromConfig(cloud.Config())
+	if _, err := parameters.PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String("/slipway/shop/db"),
+		Value: aws.String("from ssm"), Type: types.ParameterTypeSecureString}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("slipway/shop/api"),
+		SecretString: aws.String("from secrets manager")}); err != nil {
+		t.Fatal(err)
+	}
+	s := script.NewSecrets(parameters, secrets)
+	got, masked, err := s.Resolve(t.Context(), map[string]string{"DB": "ssm:shop/db", "API": "secretsmanager:shop/api", "PLAIN": "x"})
+	if err != nil || got["DB"] != "from ssm" || got["API"] != "from secrets manager" || got["PLAIN"] != "x" || len(masked) != 2 {
+		t.Errorf("got %v, %v, %v", got, masked, err)
+	}
+	for _, value := range []string{"ssm:/slipway/shop/none", "secretsmanager:slipway/shop/none"} {
+		_, _, err := s.Resolve(t.Context(), map[string]string{"X": value})
+		if deploy.KindOf(err) != deploy.NotFound || deploy.FieldOf(err) != "environment_variables.X" {
+			t.Errorf("%s: got %v", value, err)
+		}
+	}
+}

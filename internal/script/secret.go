@@ -1,0 +1,130 @@
+package script
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	secret "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	parameter "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// The marks of a value that is looked up.
+const (
+	ssmMark     = "ssm:"
+	secretsMark = "secretsmanager:"
+)
+
+// ours is the only part of the account's parameters and secrets that the functions may read.
+const ours = "slipway/"
+
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`)
+
+// secretName finds the variables whose plain values are masked, too.
+var secretName = regexp.MustCompile(`(?i)TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_?KEY|CREDENTIAL`)
+
+// Secrets looks up the values that an app's variables only name.
+type Secrets struct {
+	parameters *ssm.Client
+	secrets    *secretsmanager.Client
+}
+
+// NewSecrets makes a Secrets. Its role needs ssm:GetParameter on parameter/slipway/* and secretsmanager:GetSecretValue on
+// secret:slipway/*, and kms:Decrypt where they have a key of their own.
+func NewSecrets(parameters *ssm.Client, secrets *secretsmanager.Client) *Secrets {
+	return &Secrets{parameters: parameters, secrets: secrets}
+}
+
+// Resolve replaces each value ssm:NAME by the parameter /slipway/NAME of Parameter Store, decrypted, and secretsmanager:NAME by
+// the secret slipway/NAME of Secrets Manager (its string, current version). NAME may carry that prefix itself; it can't leave it.
+// Beside the variables it gives the values to mask: all that were looked up, and those of variables whose names look secret.
+//
+// The error names the variable and what it refers to, never a value: Invalid, NotFound, or Internal with AWS's cause.
+func (s *Secrets) Resolve(ctx context.Context, variables map[string]string) (resolved map[string]string, masked []string, err error) {
+	resolved = make(map[string]string, len(variables))
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		value, found, err := s.lookUp(ctx, variables[name])
+		if err != nil {
+			return nil, nil, blame(name, err)
+		}
+		if strings.ContainsRune(value, 0) {
+			return nil, nil, blame(name, deploy.Errorf(deploy.Invalid, "", "the value has a zero byte, which no environment can hold"))
+		}
+		if found || secretName.MatchString(name) && value != "" {
+			masked = append(masked, value)
+		}
+		resolved[name] = value
+	}
+	return resolved, masked, nil
+}
+
+func (s *Secrets) lookUp(ctx context.Context, value string) (found string, secret bool, err error) {
+	if name, ok := strings.CutPrefix(value, ssmMark); ok {
+		found, err = s.parameter(ctx, name)
+		return found, true, err
+	}
+	if name, ok := strings.CutPrefix(value, secretsMark); ok {
+		found, err = s.secret(ctx, name)
+		return found, true, err
+	}
+	return value, false, nil
+}
+
+func (s *Secrets) parameter(ctx context.Context, name string) (string, error) {
+	name, err := beneath(strings.TrimPrefix(name, "/"))
+	if err != nil {
+		return "", err
+	}
+	name = "/" + name
+	out, err := s.parameters.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
+	if gone := (*parameter.ParameterNotFound)(nil); errors.As(err, &gone) {
+		return "", deploy.Errorf(deploy.NotFound, "", "there is no parameter %s: %w", name, err)
+	}
+	if err != nil {
+		return "", deploy.Errorf(deploy.Internal, "", "parameter %s: %w", name, err)
+	}
+	if out.Parameter == nil {
+		return "", deploy.Errorf(deploy.Internal, "", "parameter %s: the answer holds none", name)
+	}
+	return aws.ToString(out.Parameter.Value), nil
+}
+
+func (s *Secrets) secret(ctx context.Context, name string) (string, error) {
+	name, err := beneath(name)
+	if err != nil {
+		return "", err
+	}
+	out, err := s.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
+	if gone := (*secret.ResourceNotFoundException)(nil); errors.As(err, &gone) {
+		return "", deploy.Errorf(deploy.NotFound, "", "there is no secret %s: %w", name, err)
+	}
+	if err != nil {
+		return "", deploy.Errorf(deploy.Internal, "", "secret %s: %w", name, err)
+	}
+	if out.SecretString == nil {
+		return "", deploy.Errorf(deploy.Invalid, "", "secret %s is binary; want a string", name)
+	}
+	return *out.SecretString, nil
+}
+
+// beneath puts a name under our prefix.
+func beneath(name string) (string, error) {
+	full := ours + strings.TrimPrefix(name, ours)
+	if !namePattern.MatchString(full) || slices.Contains(strings.Split(full, "/"), "..") {
+		return "", deploy.Errorf(deploy.Invalid, "", "%q names nothing under %s; want letters, digits, . _ - and / between", deploy.Cut(name, 80), ours)
+	}
+	return full, nil
+}
+
+func blame(variable string, err error) error {
+	return &deploy.Error{Kind: deploy.KindOf(err), Field: "environment_variables." + variable, Err: fmt.Errorf("look up: %w", err)}
+}

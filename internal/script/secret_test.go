@@ -1,0 +1,83 @@
+package script_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/script"
+)
+
+// answering makes a Secrets of a server that always gives this answer.
+func answering(t *testing.T, status int, body string) *script.Secrets {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(server.Close)
+	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
+		RetryMaxAttempts: 1}
+	return script.NewSecrets(ssm.NewFromConfig(cfg), secretsmanager.NewFromConfig(cfg))
+}
+
+func TestResolveWithoutLookingUp(t *testing.T) {
+	variables := map[string]string{"PLAIN": "ssm", "DB_PASSWORD": "hunter2", "api_key": "k-1", "MyToken": "t-1", "EMPTY_SECRET": "",
+		"GITHUB_PRIVATE_KEY": "p-1", "KEYBOARD": "qwerty", "URL": "https://x/ssm:y"}
+	got, masked, err := script.NewSecrets(nil, nil).Resolve(t.Context(), variables)
+	if err != nil || !maps.Equal(got, variables) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	slices.Sort(masked)
+	if want := []string{"hunter2", "k-1", "p-1", "t-1"}; !slices.Equal(masked, want) {
+		t.Errorf("to mask: %q, want %q", masked, want)
+	}
+}
+
+func TestResolveRefusesNames(t *testing.T) {
+	for _, value := range []string{"ssm:", "ssm:/", "ssm:/slipway/", "ssm:../x", "ssm:a/../../b", "ssm:a//b", "ssm:x:1", "ssm:arn:aws:ssm:::x",
+		"secretsmanager:", "secretsmanager:arn:aws:secretsmanager:us-east-1:1:secret:x", "secretsmanager:/x", "ssm:sp ace"} {
+		_, _, err := script.NewSecrets(nil, nil).Resolve(t.Context(), map[string]string{"DB": value})
+		if deploy.KindOf(err) != deploy.Invalid || deploy.FieldOf(err) != "environment_variables.DB" {
+			t.Errorf("%s: got %v", value, err)
+		}
+	}
+}
+
+func TestResolveFaults(t *testing.T) {
+	for name, c := range map[string]struct {
+		status      int
+		body, value string
+		kind        deploy.Kind
+		says        string
+	}{
+		"denied": {400, `{"__type":"AccessDeniedException","message":"no"}`, "ssm:db", deploy.Internal, "parameter /slipway/db: "},
+		"denied secret": {400, `{"__type":"AccessDeniedException","message":"no"}`, "secretsmanager:db", deploy.Internal,
+			"secret slipway/db: "},
+		"missing":       {400, `{"__type":"ParameterNotFound"}`, "ssm:/slipway/db", deploy.NotFound, "there is no parameter /slipway/db"},
+		"empty answer":  {200, `{}`, "ssm:db", deploy.Internal, "holds none"},
+		"binary secret": {200, `{"SecretBinary":"aHVudGVyMg=="}`, "secretsmanager:db", deploy.Invalid, "binary"},
+		"zero byte":     {200, `{"Parameter":{"Value":"hunter2\u0000"}}`, "ssm:db", deploy.Invalid, "zero byte"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := answering(t, c.status, c.body).Resolve(t.Context(), map[string]string{"A": "a", "DB": c.value})
+			if deploy.KindOf(err) != c.kind || !strings.HasPrefix(text(err), "environment_variables.DB: ") || !strings.Contains(text(err), c.says) {
+				t.Errorf("got %v (%s), want %s saying %q", err, deploy.KindOf(err), c.kind, c.says)
+			}
+			if strings.Contains(text(err), "hunter2") {
+				t.Errorf("the error shows the value: %v", err)
+			}
+		})
+	}
+}

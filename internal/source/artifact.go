@@ -1,0 +1,143 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// MaxArtifact is how many bytes an artifact may hold. Lambda takes less (250 MB unpacked).
+const MaxArtifact = 512 << 20
+
+// PutArtifact stores the file that a build made under the path name of its workspace. The key holds the content's digest, so that
+// two builds of one commit, at the same time or later, never replace what the other's release names. file must be a regular file;
+// where it ends in name, no link on that part of the way may leave the workspace: a build could point one at the function's own
+// /proc. The error is BuildFailed, TooLarge over MaxArtifact bytes, or Internal.
+func (s *S3) PutArtifact(ctx context.Context, app, commit, name, file string) (deploy.Artifact, error) {
+	if err := checkCommit(app, commit); err != nil {
+		return deploy.Artifact{}, err
+	}
+	f, err := openWithin(file, name)
+	if err != nil {
+		return deploy.Artifact{}, deploy.Errorf(deploy.BuildFailed, "artifact "+name, "not among what the build made: %w", err)
+	}
+	defer f.Close()
+	a, err := measure(f, name)
+	if err != nil {
+		return deploy.Artifact{}, err
+	}
+	a.Key = strings.Join([]string{"artifacts", app, commit, a.SHA256, name}, "/")
+	_, err = s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &a.Key, Body: f, ContentLength: &a.Bytes,
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(a.SHA256))})
+	if err != nil {
+		return deploy.Artifact{}, deploy.Errorf(deploy.Internal, "artifact "+name, "store: %w", err)
+	}
+	return a, nil
+}
+
+// FetchArtifact downloads an artifact into file, whose folder must exist. The error is NotFound, or BuildFailed where the content
+// isn't what was built; then nothing stays in file.
+func (s *S3) FetchArtifact(ctx context.Context, a deploy.Artifact, file string) (err error) {
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return deploy.Errorf(deploy.Internal, "artifact "+a.Path, "%w", err)
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil && cerr != nil {
+			err = deploy.Errorf(deploy.Internal, "artifact "+a.Path, "%w", cerr)
+		}
+		if err != nil {
+			os.Remove(file)
+		}
+	}()
+	sha, err := s.download(ctx, a.Key, f, MaxArtifact)
+	if err != nil {
+		return err
+	}
+	if sha != a.SHA256 {
+		return changed(a, sha)
+	}
+	return nil
+}
+
+// CheckArtifact asks S3 whether it still holds what was built, without fetching it. The error is NotFound or BuildFailed.
+func (s *S3) CheckArtifact(ctx context.Context, a deploy.Artifact) error {
+	head, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: &a.Key, ChecksumMode: types.ChecksumModeEnabled})
+	if missing(err) {
+		return deploy.Errorf(deploy.NotFound, "artifact "+a.Path, "it is gone from %s: %w", a.Key, err)
+	}
+	if err != nil {
+		return deploy.Errorf(deploy.Internal, "artifact "+a.Path, "look for %s: %w", a.Key, err)
+	}
+	if got := aws.ToString(head.ChecksumSHA256); got != checksum(a.SHA256) {
+		raw, _ := base64.StdEncoding.DecodeString(got)
+		return changed(a, hex.EncodeToString(raw))
+	}
+	return nil
+}
+
+func changed(a deploy.Artifact, sha string) error {
+	if sha == "" {
+		sha = "unknown"
+	}
+	return deploy.Errorf(deploy.BuildFailed, "artifact "+a.Path, "%s isn't what was built: its SHA-256 is %s; want %s", a.Key, sha, a.SHA256)
+}
+
+// checksum is S3's spelling of a hex digest.
+func checksum(sha string) string {
+	raw, _ := hex.DecodeString(sha)
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+// openWithin follows links only inside the folder that file has name under, and opens nothing that could block.
+func openWithin(file, name string) (*os.File, error) {
+	dir, ok := strings.CutSuffix(filepath.ToSlash(file), "/"+name)
+	if !ok {
+		dir, name = filepath.Dir(file), filepath.Base(file)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	info, err := root.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("it is a %s; want a file", info.Mode().Type())
+	}
+	return root.Open(name)
+}
+
+// measure reads f for its digest and goes back to its start.
+func measure(f *os.File, name string) (deploy.Artifact, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return deploy.Artifact{}, deploy.Errorf(deploy.Internal, "artifact "+name, "%w", err)
+	}
+	if info.Size() > MaxArtifact {
+		return deploy.Artifact{}, deploy.Errorf(deploy.TooLarge, "artifact "+name, "it holds %d bytes; want at most %d", info.Size(), int64(MaxArtifact))
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return deploy.Artifact{}, deploy.Errorf(deploy.Internal, "artifact "+name, "read: %w", err)
+	}
+	return deploy.Artifact{Path: name, SHA256: hex.EncodeToString(h.Sum(nil)), Bytes: n}, nil
+}

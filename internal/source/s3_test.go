@@ -1,0 +1,115 @@
+package source_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/source"
+)
+
+// faulty makes an S3 of a server that misbehaves as handle says.
+func faulty(t *testing.T, handle http.HandlerFunc) *source.S3 {
+	t.Helper()
+	server := httptest.NewServer(handle)
+	t.Cleanup(server.Close)
+	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
+		RetryMaxAttempts: 1}
+	return source.NewS3(s3.NewFromConfig(cfg), "bucket")
+}
+
+func tempFile(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestFetchGoesOnAfterABreak(t *testing.T) {
+	for breaks, want := range map[int32]deploy.Kind{0: "", 2: "", 3: deploy.Internal} {
+		var calls atomic.Int32
+		s := faulty(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "7")
+			if calls.Add(1) <= breaks {
+				fmt.Fprint(w, "con") // the server closes, since there is less than it said
+				return
+			}
+			fmt.Fprint(w, "content")
+		})
+		f := tempFile(t)
+		_, err := s.Fetch(t.Context(), &deploy.Bundle{Key: "k", SHA256: digest([]byte("content"))}, f)
+		if deploy.KindOf(err) != want {
+			t.Errorf("%d breaks: got %v, want %q", breaks, err, want)
+		}
+		if got, _ := os.ReadFile(f.Name()); err == nil && string(got) != "content" {
+			t.Errorf("%d breaks: fetched %q", breaks, got)
+		}
+	}
+}
+
+func TestStatRefuses(t *testing.T) {
+	big := faulty(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "268435457") })
+	if _, err := big.Stat(t.Context(), "shop", commit); deploy.KindOf(err) != deploy.TooLarge {
+		t.Errorf("a big bundle: got %v", err)
+	}
+	denied := faulty(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	if _, err := denied.Stat(t.Context(), "shop", commit); deploy.KindOf(err) != deploy.Internal {
+		t.Errorf("denied: got %v", err)
+	}
+	unasked := faulty(t, func(http.ResponseWriter, *http.Request) { t.Error("S3 was asked") })
+	for field, c := range map[string][2]string{"app": {"../x", commit}, "commit_sha": {"shop", "../../x"}} {
+		if _, err := unasked.Stat(t.Context(), c[0], c[1]); deploy.KindOf(err) != deploy.Invalid || deploy.FieldOf(err) != field {
+			t.Errorf("%v: got %v", c, err)
+		}
+	}
+}
+
+func TestFetchBoundsItself(t *testing.T) {
+	s := faulty(t, func(w http.ResponseWriter, _ *http.Request) {
+		block := make([]byte, 1<<20)
+		for range 257 {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+	})
+	if _, err := s.Fetch(t.Context(), &deploy.Bundle{Key: "k"}, tempFile(t)); deploy.KindOf(err) != deploy.TooLarge {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What a build made isn't to be trusted: it may be anything but a file, or lead to what only the function may read.
+func TestPutArtifactRefuses(t *testing.T) {
+	s := faulty(t, func(http.ResponseWriter, *http.Request) { t.Error("S3 was asked") })
+	work := t.TempDir()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.Symlink("/proc/self/environ", filepath.Join(work, "link")))
+	must(os.Symlink("/proc/self", filepath.Join(work, "folder")))
+	must(os.Mkdir(filepath.Join(work, "dir"), 0o755))
+	must(syscall.Mkfifo(filepath.Join(work, "pipe"), 0o644))
+	for _, name := range []string{"none", "link", "folder/environ", "dir", "pipe"} {
+		_, err := s.PutArtifact(t.Context(), "shop", commit, name, filepath.Join(work, name))
+		if deploy.KindOf(err) != deploy.BuildFailed || !strings.HasPrefix(err.Error(), "artifact "+name+": ") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
