@@ -12,22 +12,22 @@ const module = "github.com/slipway-cd/slipway"
 // may says which of the program's own packages each package imports; nothing else, so that the domain knows nothing of
 // the rest, adapters nothing of one another, and nothing of infra.
 var may = map[string][]string{
-	"deploy":      {},
-	"config":      {"deploy"},
-	"health":      {"deploy"},
-	"logs":        {"deploy"},
-	"machine":     {"deploy"},
-	"notify":      {"deploy"},
-	"script":      {"deploy"},
-	"source":      {"deploy"},
-	"store":       {"deploy"},
-	"traffic":     {"deploy"},
-	"pipeline":    {"deploy", "script", "source"},
-	"api":         {"deploy"},
-	"local":       {"local/emulator"},
-	"asl":         {"deploy"},
-	"asl/cmd/...": {"asl"},
-	"boot":        {"deploy", "pipeline", "store"},
+	"deploy":   {},
+	"config":   {"deploy"},
+	"health":   {"deploy"},
+	"logs":     {"deploy"},
+	"machine":  {"deploy"},
+	"notify":   {"deploy"},
+	"script":   {},
+	"secret":   {"deploy"},
+	"source":   {"deploy"},
+	"store":    {"deploy"},
+	"traffic":  {"deploy"},
+	"pipeline": {"deploy", "script"},
+	"api":      {"deploy"},
+	"local":    {"local/emulator"},
+	"asl":      {"deploy"},
+	"boot":     {"deploy", "pipeline", "store"},
 }
 
 func list(t *testing.T, args ...string) []string {

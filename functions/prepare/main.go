@@ -2,6 +2,8 @@
 package main
 
 import (
+	"io"
+
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/slipway-cd/slipway/internal/boot"
@@ -15,6 +17,7 @@ func main() {
 	s := e.Store()
 	e.Start("prepare", &pipeline.Prepare{
 		Desk: e.Desk(s), Create: s.Create, App: s.App, Heads: s, Parse: config.Parse,
+		Scan:    func(r io.Reader, name string) ([]byte, bool, error) { return source.Scan(r, source.Limits{}, name) },
 		Sources: source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET")),
 	})
 }

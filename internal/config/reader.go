@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
@@ -60,7 +61,7 @@ func (d *document) value(n ast.Node, s *shape, field string) (any, error) {
 	case *ast.LiteralNode:
 		return d.text(node.Value.Value, s, at, field)
 	case *ast.IntegerNode:
-		if number, err := strconv.Atoi(node.Token.Value); s.kind == whole && err == nil && plainNumber.MatchString(node.Token.Value) {
+		if number, err := strconv.Atoi(node.Token.Value); s.kind == whole && err == nil && plainNumber().MatchString(node.Token.Value) {
 			return number, nil
 		}
 	case *ast.BoolNode:
@@ -80,7 +81,7 @@ func (d *document) value(n ast.Node, s *shape, field string) (any, error) {
 }
 
 // plainNumber leaves out what YAML's versions read differently: 010 is ten or eight.
-var plainNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+var plainNumber = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`) })
 
 func (d *document) text(value string, s *shape, at place, field string) (any, error) {
 	switch {

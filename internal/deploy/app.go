@@ -170,7 +170,7 @@ func (s *Settings) AllowsBranch(branch string) bool {
 	return len(s.Branches) == 0
 }
 
-// ValidateVariables checks names, sizes and count of environment variables. Names that begin with SLIPWAY_ or AWS_ are ours.
+// ValidateVariables checks names, sizes and count of environment variables. Names that begin with SLIPWAY_ are ours.
 func ValidateVariables(field string, variables map[string]string) error {
 	if len(variables) > MaxVariables {
 		return FieldErrorf(field, "%d of them; want at most %d", len(variables), MaxVariables)

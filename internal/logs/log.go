@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,7 +24,7 @@ const MaxLines = 10_000
 const emptyPages = 5
 
 // cursorPattern is the form of a forward token, loosely: what is in it is the service's business.
-var cursorPattern = regexp.MustCompile(`^f/[0-9A-Za-z/:=+_.-]{1,512}$`)
+var cursorPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^f/[0-9A-Za-z/:=+_.-]{1,512}$`) })
 
 // Line is one line of output.
 type Line = deploy.Line
@@ -47,7 +48,7 @@ func (l *Log) Read(ctx context.Context, stream, cursor string, limit int) (lines
 	if limit == 0 {
 		limit = MaxLines
 	}
-	if cursor != "" && !cursorPattern.MatchString(cursor) {
+	if cursor != "" && !cursorPattern().MatchString(cursor) {
 		return nil, "", badCursor(cursor, errors.New("a forward token begins with f/"))
 	}
 	next = cursor

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/source"
 )
 
 // Prepare makes or finds the record, resolves what is to be deployed, and checks it as far as that is possible without
@@ -23,7 +22,8 @@ type Prepare struct {
 	App     func(ctx context.Context, name string) (*deploy.App, error)
 	Heads   Heads
 	Sources Sources
-	Parse   func(yaml []byte, environment string) (*deploy.Config, error) // a commit's slipway.yaml
+	Parse   func(yaml []byte, environment string) (*deploy.Config, error)       // a commit's slipway.yaml
+	Scan    func(r io.Reader, name string) (text []byte, found bool, err error) // one file of a bundle, every entry checked
 }
 
 // Sources are the commits' bundles.
@@ -243,7 +243,7 @@ func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (text []byte, 
 		return nil, false, deploy.Errorf(deploy.Internal, "prepare", "%w", err)
 	}
 	d.Source = b
-	return source.Scan(f, source.Limits{}, "slipway.yaml")
+	return p.Scan(f, "slipway.yaml")
 }
 
 // rollback checks that there is something to undo and something to go back to. Both are looked at again when the

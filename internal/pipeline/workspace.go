@@ -11,7 +11,6 @@ import (
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/script"
-	"github.com/slipway-cd/slipway/internal/source"
 )
 
 // Workshop is where a stage runs scripts: the commit unpacked, a clean environment, output into the deployment's log.
@@ -20,7 +19,8 @@ type Workshop struct {
 	Sources   Sources
 	Artifacts Artifacts
 	Secrets   Secrets
-	Path      string // where scripts find programs; "" for the system's own folders
+	Unpack    func(r io.Reader, dir string) error // a bundle, every entry checked
+	Path      string                              // where scripts find programs; "" for the system's own folders
 	Output    func(ctx context.Context, stream string) io.WriteCloser
 }
 
@@ -33,7 +33,7 @@ type Artifacts interface {
 
 // Secrets looks up the values that variables only refer to, and tells which of all values logs must not show.
 type Secrets interface {
-	Resolve(ctx context.Context, vars map[string]string) (resolved map[string]string, secret []string, err error)
+	Resolve(ctx context.Context, vars map[string]string) (resolved map[string]string, hidden []string, err error)
 }
 
 // pollEvery is how often a running script's deployment is asked whether somebody cancelled it.
@@ -127,18 +127,22 @@ func (b *bench) unpack(ctx context.Context) (err error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return deploy.Errorf(deploy.Internal, b.stage, "%w", err)
 	}
-	return source.Unpack(f, b.root(), source.Limits{})
+	return b.shop.Unpack(f, b.root())
 }
 
-// variables are what a script sees: the commit's, over them the environment's, over them ours.
-func (b *bench) variables() map[string]string {
-	vars := map[string]string{}
-	if b.d.Config != nil {
-		maps.Copy(vars, b.d.Config.Variables)
+// variables are what a script sees: the commit's, over them the environment's, over them ours. Only the environment's may
+// refer to secrets: a commit must not read what it likes.
+func (b *bench) variables(ctx context.Context) (vars map[string]string, hidden []string, err error) {
+	vars = map[string]string{"HOME": filepath.Join(b.dir, "home"), "TMPDIR": filepath.Join(b.dir, "tmp"), "CI": "true"}
+	if b.shop.Path != "" {
+		vars["PATH"] = b.shop.Path
 	}
-	if b.d.Settings != nil {
-		maps.Copy(vars, b.d.Settings.Variables)
+	maps.Copy(vars, b.d.Config.Variables)
+	settled, hidden, err := b.shop.Secrets.Resolve(ctx, b.d.Settings.Variables)
+	if err != nil {
+		return nil, nil, err
 	}
+	maps.Copy(vars, settled)
 	maps.Copy(vars, map[string]string{
 		"SLIPWAY_DEPLOYMENT": b.d.ID, "SLIPWAY_APP": b.d.App, "SLIPWAY_ENVIRONMENT": b.d.Environment,
 		"SLIPWAY_COMMIT": b.d.CommitSHA, "SLIPWAY_BRANCH": b.d.Branch, "SLIPWAY_STAGE": b.stage,
@@ -148,7 +152,7 @@ func (b *bench) variables() map[string]string {
 		vars["SLIPWAY_PREVIOUS_COMMIT"] = b.d.Previous.CommitSHA
 	}
 	maps.Copy(vars, b.vars)
-	return vars
+	return vars, hidden, nil
 }
 
 // run runs one script. Its error is Cancelled where somebody cancelled the deployment meanwhile, Fenced where another
@@ -157,20 +161,15 @@ func (b *bench) run(ctx context.Context, kind deploy.Kind, name, command string)
 	if err := b.open(ctx); err != nil {
 		return err
 	}
-	vars, secret, err := b.shop.Secrets.Resolve(ctx, b.variables())
+	vars, hidden, err := b.variables(ctx)
 	if err != nil {
 		return err
 	}
-	own := map[string]string{"HOME": filepath.Join(b.dir, "home"), "TMPDIR": filepath.Join(b.dir, "tmp"), "CI": "true"}
-	if b.shop.Path != "" {
-		own["PATH"] = b.shop.Path
-	}
-	maps.Copy(own, vars)
 	out := b.shop.Output(context.WithoutCancel(ctx), b.d.ID)
-	masked := script.Mask(out, secret)
+	masked := script.Mask(out, hidden)
 	_, _ = io.WriteString(masked, "--- "+name+"\n")
 	watched, stop := b.watch(ctx)
-	err = script.Run(watched, script.Job{Command: command, Dir: b.root(), Env: own, Output: masked, Limit: b.limit(ctx)})
+	err = script.Run(watched, script.Job{Command: command, Dir: b.root(), Env: vars, Output: masked, Limit: b.limit(ctx)})
 	stop()
 	if lost := errors.Join(masked.Close(), out.Close()); lost != nil {
 		b.shop.Log.Warn("a script's output is not complete", "deployment", b.d.ID, "error", lost)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -21,7 +22,7 @@ import (
 // downloads is how often a download starts anew when its body breaks off; the SDK retries only up to the headers.
 const downloads = 3
 
-var digestPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var digestPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{64}$`) })
 
 // S3 keeps bundles and artifacts in one bucket.
 type S3 struct {
@@ -55,7 +56,7 @@ func (s *S3) Stat(ctx context.Context, app, commit string) (*deploy.Bundle, erro
 		return nil, deploy.Errorf(deploy.TooLarge, "source: "+key, "the bundle holds %d bytes; want at most %d", n, int64(MaxCompressed))
 	}
 	sha := head.Metadata["sha256"]
-	if sha != "" && !digestPattern.MatchString(sha) {
+	if sha != "" && !digestPattern().MatchString(sha) {
 		return nil, deploy.Errorf(deploy.Invalid, "source: "+key, "its metadata sha256 is %q; want 64 small hex digits", deploy.Cut(sha, 80))
 	}
 	return &deploy.Bundle{Key: key, SHA256: sha}, nil

@@ -19,7 +19,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/logs"
 	"github.com/slipway-cd/slipway/internal/notify"
 	"github.com/slipway-cd/slipway/internal/pipeline"
-	"github.com/slipway-cd/slipway/internal/script"
+	"github.com/slipway-cd/slipway/internal/secret"
 	"github.com/slipway-cd/slipway/internal/source"
 	"github.com/slipway-cd/slipway/internal/store"
 	"github.com/slipway-cd/slipway/internal/traffic"
@@ -30,7 +30,8 @@ func Workshop(e *boot.Env, s *store.Store) pipeline.Workshop {
 	sources := source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET"))
 	log := logs.New(cloudwatchlogs.NewFromConfig(e.AWS), e.Get("SLIPWAY_LOG_GROUP"))
 	return pipeline.Workshop{
-		Desk: e.Desk(s), Sources: sources, Artifacts: sources, Secrets: script.NewSecrets(ssm.NewFromConfig(e.AWS), secretsmanager.NewFromConfig(e.AWS)),
+		Desk: e.Desk(s), Sources: sources, Artifacts: sources, Secrets: secret.New(ssm.NewFromConfig(e.AWS), secretsmanager.NewFromConfig(e.AWS)),
+		Unpack: func(r io.Reader, dir string) error { return source.Unpack(r, dir, source.Limits{}) },
 		Path:   os.Getenv("PATH"),
 		Output: func(ctx context.Context, stream string) io.WriteCloser { return log.Writer(ctx, stream, time.Now) },
 	}

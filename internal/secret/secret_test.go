@@ -1,4 +1,4 @@
-package script_test
+package secret_test
 
 import (
 	"fmt"
@@ -15,11 +15,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/script"
+	"github.com/slipway-cd/slipway/internal/secret"
 )
 
-// answering makes a Secrets of a server that always gives this answer.
-func answering(t *testing.T, status int, body string) *script.Secrets {
+// answering makes a Store of a server that always gives this answer.
+func answering(t *testing.T, status int, body string) *secret.Store {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
@@ -29,13 +29,13 @@ func answering(t *testing.T, status int, body string) *script.Secrets {
 	t.Cleanup(server.Close)
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
 		RetryMaxAttempts: 1}
-	return script.NewSecrets(ssm.NewFromConfig(cfg), secretsmanager.NewFromConfig(cfg))
+	return secret.New(ssm.NewFromConfig(cfg), secretsmanager.NewFromConfig(cfg))
 }
 
 func TestResolveWithoutLookingUp(t *testing.T) {
 	variables := map[string]string{"PLAIN": "ssm", "DB_PASSWORD": "hunter2", "api_key": "k-1", "MyToken": "t-1", "EMPTY_SECRET": "",
 		"GITHUB_PRIVATE_KEY": "p-1", "KEYBOARD": "qwerty", "URL": "https://x/ssm:y"}
-	got, masked, err := script.NewSecrets(nil, nil).Resolve(t.Context(), variables)
+	got, masked, err := secret.New(nil, nil).Resolve(t.Context(), variables)
 	if err != nil || !maps.Equal(got, variables) {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -48,7 +48,7 @@ func TestResolveWithoutLookingUp(t *testing.T) {
 func TestResolveRefusesNames(t *testing.T) {
 	for _, value := range []string{"ssm:", "ssm:/", "ssm:/slipway/", "ssm:../x", "ssm:a/../../b", "ssm:a//b", "ssm:x:1", "ssm:arn:aws:ssm:::x",
 		"secretsmanager:", "secretsmanager:arn:aws:secretsmanager:us-east-1:1:secret:x", "secretsmanager:/x", "ssm:sp ace"} {
-		_, _, err := script.NewSecrets(nil, nil).Resolve(t.Context(), map[string]string{"DB": value})
+		_, _, err := secret.New(nil, nil).Resolve(t.Context(), map[string]string{"DB": value})
 		if deploy.KindOf(err) != deploy.Invalid || deploy.FieldOf(err) != "environment_variables.DB" {
 			t.Errorf("%s: got %v", value, err)
 		}
@@ -80,4 +80,11 @@ func TestResolveFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

@@ -1,4 +1,4 @@
-package script_test
+package secret_test
 
 import (
 	"testing"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/local"
-	"github.com/slipway-cd/slipway/internal/script"
+	"github.com/slipway-cd/slipway/internal/secret"
 )
 
 func TestSecretsOnTheCloud(t *testing.T) {
@@ -28,7 +28,7 @@ func TestSecretsOnTheCloud(t *testing.T) {
 		SecretString: aws.String("from secrets manager")}); err != nil {
 		t.Fatal(err)
 	}
-	s := script.NewSecrets(parameters, secrets)
+	s := secret.New(parameters, secrets)
 	got, masked, err := s.Resolve(t.Context(), map[string]string{"DB": "ssm:shop/db", "API": "secretsmanager:shop/api", "PLAIN": "x"})
 	if err != nil || got["DB"] != "from ssm" || got["API"] != "from secrets manager" || got["PLAIN"] != "x" || len(masked) != 2 {
 		t.Errorf("got %v, %v, %v", got, masked, err)

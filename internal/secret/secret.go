@@ -1,4 +1,5 @@
-package script
+// Package secret looks up the values that variables only name, and says which values logs must not show.
+package secret
 
 import (
 	"context"
@@ -8,10 +9,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	secret "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	secrettypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	parameter "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
@@ -27,21 +29,23 @@ const (
 // ours is the only part of the account's parameters and secrets that the functions may read.
 const ours = "slipway/"
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`)
+var namePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`) })
 
 // secretName finds the variables whose plain values are masked, too.
-var secretName = regexp.MustCompile(`(?i)TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_?KEY|CREDENTIAL`)
+var secretName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_?KEY|CREDENTIAL`)
+})
 
-// Secrets looks up the values that an app's variables only name.
-type Secrets struct {
+// Store looks up the values that an app's variables only name.
+type Store struct {
 	parameters *ssm.Client
 	secrets    *secretsmanager.Client
 }
 
-// NewSecrets makes a Secrets. Its role needs ssm:GetParameter on parameter/slipway/* and secretsmanager:GetSecretValue on
+// New makes a Store. Its role needs ssm:GetParameter on parameter/slipway/* and secretsmanager:GetSecretValue on
 // secret:slipway/*, and kms:Decrypt where they have a key of their own.
-func NewSecrets(parameters *ssm.Client, secrets *secretsmanager.Client) *Secrets {
-	return &Secrets{parameters: parameters, secrets: secrets}
+func New(parameters *ssm.Client, secrets *secretsmanager.Client) *Store {
+	return &Store{parameters: parameters, secrets: secrets}
 }
 
 // Resolve replaces each value ssm:NAME by the parameter /slipway/NAME of Parameter Store, decrypted, and secretsmanager:NAME by
@@ -49,7 +53,7 @@ func NewSecrets(parameters *ssm.Client, secrets *secretsmanager.Client) *Secrets
 // Beside the variables it gives the values to mask: all that were looked up, and those of variables whose names look secret.
 //
 // The error names the variable and what it refers to, never a value: Invalid, NotFound, or Internal with AWS's cause.
-func (s *Secrets) Resolve(ctx context.Context, variables map[string]string) (resolved map[string]string, masked []string, err error) {
+func (s *Store) Resolve(ctx context.Context, variables map[string]string) (resolved map[string]string, masked []string, err error) {
 	resolved = make(map[string]string, len(variables))
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		value, found, err := s.lookUp(ctx, variables[name])
@@ -59,7 +63,7 @@ func (s *Secrets) Resolve(ctx context.Context, variables map[string]string) (res
 		if strings.ContainsRune(value, 0) {
 			return nil, nil, blame(name, deploy.Errorf(deploy.Invalid, "", "the value has a zero byte, which no environment can hold"))
 		}
-		if found || secretName.MatchString(name) && value != "" {
+		if found || secretName().MatchString(name) && value != "" {
 			masked = append(masked, value)
 		}
 		resolved[name] = value
@@ -67,7 +71,7 @@ func (s *Secrets) Resolve(ctx context.Context, variables map[string]string) (res
 	return resolved, masked, nil
 }
 
-func (s *Secrets) lookUp(ctx context.Context, value string) (found string, secret bool, err error) {
+func (s *Store) lookUp(ctx context.Context, value string) (found string, secret bool, err error) {
 	if name, ok := strings.CutPrefix(value, ssmMark); ok {
 		found, err = s.parameter(ctx, name)
 		return found, true, err
@@ -79,7 +83,7 @@ func (s *Secrets) lookUp(ctx context.Context, value string) (found string, secre
 	return value, false, nil
 }
 
-func (s *Secrets) parameter(ctx context.Context, name string) (string, error) {
+func (s *Store) parameter(ctx context.Context, name string) (string, error) {
 	name, err := beneath(strings.TrimPrefix(name, "/"))
 	if err != nil {
 		return "", err
@@ -98,13 +102,13 @@ func (s *Secrets) parameter(ctx context.Context, name string) (string, error) {
 	return aws.ToString(out.Parameter.Value), nil
 }
 
-func (s *Secrets) secret(ctx context.Context, name string) (string, error) {
+func (s *Store) secret(ctx context.Context, name string) (string, error) {
 	name, err := beneath(name)
 	if err != nil {
 		return "", err
 	}
 	out, err := s.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
-	if gone := (*secret.ResourceNotFoundException)(nil); errors.As(err, &gone) {
+	if gone := (*secrettypes.ResourceNotFoundException)(nil); errors.As(err, &gone) {
 		return "", deploy.Errorf(deploy.NotFound, "", "there is no secret %s: %w", name, err)
 	}
 	if err != nil {
@@ -119,7 +123,7 @@ func (s *Secrets) secret(ctx context.Context, name string) (string, error) {
 // beneath puts a name under our prefix.
 func beneath(name string) (string, error) {
 	full := ours + strings.TrimPrefix(name, ours)
-	if !namePattern.MatchString(full) || slices.Contains(strings.Split(full, "/"), "..") {
+	if !namePattern().MatchString(full) || slices.Contains(strings.Split(full, "/"), "..") {
 		return "", deploy.Errorf(deploy.Invalid, "", "%q names nothing under %s; want letters, digits, . _ - and / between", deploy.Cut(name, 80), ours)
 	}
 	return full, nil

@@ -1,0 +1,263 @@
+// Package local is the local cloud: MiniStack installed, started, fed with Slipway's stacks, and stopped.
+//
+// Nothing of it is known to the rest of the program. Functions and clients find the emulator as they would find any
+// other endpoint of AWS: by AWS_ENDPOINT_URL.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+)
+
+// What every client of a local cloud uses. MiniStack takes any key; these are its own defaults.
+const (
+	Region    = "us-east-1"
+	AccessKey = "test"
+	SecretKey = "test"
+)
+
+// DefaultPort is where AWS's emulators are looked for.
+const DefaultPort = 4566
+
+const (
+	host         = "127.0.0.1" // the only interface that is ever bound
+	startTimeout = 60 * time.Second
+	stopTimeout  = 10 * time.Second
+	attempts     = 3 // at a port that somebody else may take between our look and MiniStack's
+)
+
+// Options says which cloud to start.
+type Options struct {
+	Root  string               // the repository: tools go to Root/.slipway, builds come from Root/bin
+	State string               // folder of a cloud that outlives this process; "": a private one that ends with it
+	Port  int                  // to bind if it is free, else any other; 0: any
+	Log   string               // file for the emulator's output; "": ministack.log in its state folder
+	Say   func(string, ...any) // told what takes long; nil: nobody
+}
+
+// Cloud is a running emulator.
+type Cloud struct {
+	Port  int
+	State string // its folder; a private cloud's goes with it
+	Log   string // the file with the emulator's own output
+	Kept  bool   // it was running before Start
+
+	root    string
+	tools   Tools
+	private bool
+	say     func(string, ...any)
+	run     record
+	tether  io.Closer     // the private emulator's standard input: it ends when this does
+	exited  chan struct{} // closed when our child has ended; nil where it isn't our child
+}
+
+// Start installs the tools where they are missing, starts an emulator and waits until it answers, at most a minute. One
+// that already runs and answers in Options.State is kept. When Start fails, or ctx ends meanwhile, nothing is left running.
+func Start(ctx context.Context, o Options) (*Cloud, error) {
+	c, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lock(ctx, filepath.Join(c.State, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if c.tools, err = Install(ctx, o.Root, o.Say); err != nil {
+		return nil, errors.Join(err, c.discard())
+	}
+	if c.adopt(ctx) {
+		return c, nil
+	}
+	if err := errors.Join(c.end(), c.clear()); err != nil { // what a crash, or a start that hangs, left here
+		return nil, err
+	}
+	for range attempts {
+		if err = c.launch(ctx, o.Port); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
+func prepare(o Options) (*Cloud, error) {
+	root, err := filepath.Abs(o.Root)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cloud{root: root, private: o.State == "", State: o.State, Log: o.Log, say: o.Say}
+	if c.private {
+		c.State, err = os.MkdirTemp("", "slipway-cloud-")
+	} else if c.State, err = filepath.Abs(o.State); err == nil {
+		err = os.MkdirAll(c.State, 0o755)
+	}
+	if c.Log == "" {
+		c.Log = filepath.Join(c.State, "ministack.log")
+	}
+	if c.say == nil {
+		c.say = func(string, ...any) {}
+	}
+	return c, err
+}
+
+// adopt takes over the emulator that the state folder tells of, if that one lives and answers.
+func (c *Cloud) adopt(ctx context.Context) bool {
+	run, err := readRecord(c.State)
+	if err != nil || !run.alive() {
+		return false
+	}
+	c.run, c.Port = run, run.Port
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	c.Kept = c.healthy(ctx) == nil
+	return c.Kept
+}
+
+// launch makes one attempt at starting the emulator. It may leave a process behind, for Stop.
+func (c *Cloud) launch(ctx context.Context, wanted int) error {
+	port, err := freePort(wanted)
+	if err != nil {
+		return err
+	}
+	if c.Port = port; wanted != 0 && port != wanted {
+		c.say("Port %d is taken; the local cloud uses %d.", wanted, port)
+	}
+	logFile, err := os.Create(c.Log)
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+	cmd := exec.Command(c.tools.Python, c.tools.Serve)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = c.State, logFile, logFile
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // so that all it starts can be found, and Ctrl-C is ours to handle
+	if cmd.Env, err = c.serverEnv(); err != nil {
+		return err
+	}
+	if c.private {
+		if c.tether, err = cmd.StdinPipe(); err != nil {
+			return err
+		}
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start MiniStack: %w", err)
+	}
+	c.exited = make(chan struct{})
+	go func() { _ = cmd.Wait(); close(c.exited) }()
+	c.run = record{PID: cmd.Process.Pid, Port: port, Start: started(cmd.Process.Pid)}
+	if err := c.run.write(c.State); err != nil {
+		return err
+	}
+	return c.wait(ctx)
+}
+
+// serverEnv is all that the emulator knows of this process's environment. Functions inherit it: PATH so that scripts find
+// their tools, AWS_ENDPOINT_URL so that no SDK in a function ever calls AWS itself.
+func (c *Cloud) serverEnv() ([]string, error) {
+	home, temp := filepath.Join(c.State, "home"), filepath.Join(c.State, "tmp")
+	for _, dir := range []string{home, temp} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	env := append(c.Env(), "PATH="+os.Getenv("PATH"), "HOME="+home, "TMPDIR="+temp, "LANG=C.UTF-8", "PYTHONUNBUFFERED=1",
+		"BIND_HOST="+host, "GATEWAY_PORT="+strconv.Itoa(c.Port), "MINISTACK_HOST="+host, "MINISTACK_REGION="+Region,
+		"DOCKER_HOST=unix://"+filepath.Join(c.State, "no-docker"), "SFTP_ENABLED=0")
+	if c.private {
+		env = append(env, "SLIPWAY_TETHER="+c.State)
+	}
+	return env, nil
+}
+
+// wait polls the emulator until it answers; it gives up when the process ends, ctx does, or after startTimeout.
+func (c *Cloud) wait(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		err := c.healthy(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-c.exited:
+			return fmt.Errorf("MiniStack ended instead of starting:\n%s", tail(c.Log, 12))
+		case <-ctx.Done():
+			return fmt.Errorf("MiniStack didn't answer on port %d (%w); its log is %s: %w", c.Port, err, c.Log, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (c *Cloud) healthy(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Endpoint()+"/_ministack/health", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("its health check answered %s", response.Status)
+	}
+	return nil
+}
+
+// Endpoint is the emulator's address, as AWS_ENDPOINT_URL wants it.
+func (c *Cloud) Endpoint() string { return fmt.Sprintf("http://%s:%d", host, c.Port) }
+
+// Env is what any AWS client needs in its environment to use this cloud, and nothing else.
+func (c *Cloud) Env() []string {
+	return []string{"AWS_ENDPOINT_URL=" + c.Endpoint(), "AWS_REGION=" + Region, "AWS_ACCESS_KEY_ID=" + AccessKey,
+		"AWS_SECRET_ACCESS_KEY=" + SecretKey}
+}
+
+// Config is the same for the SDK in this process, whatever its environment says.
+func (c *Cloud) Config() aws.Config {
+	return aws.Config{Region: Region, BaseEndpoint: aws.String(c.Endpoint()),
+		Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, "")}
+}
+
+// freePort gives wanted if nobody listens there, else a port of the system's choice.
+func freePort(wanted int) (int, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(wanted)))
+	if err != nil && wanted != 0 {
+		listener, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// tail gives a file's last lines.
+func tail(path string, lines int) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return lastLines(string(text), lines)
+}
+
+func lastLines(text string, lines int) string {
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

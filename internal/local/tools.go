@@ -1,0 +1,146 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+//go:embed emulator
+var emulator embed.FS
+
+// Tools are the programs of others that the local cloud is made of, installed under the repository's .slipway.
+type Tools struct {
+	Python string // of a virtual environment that holds MiniStack
+	Serve  string // our script that starts it
+	CDK    string // the CDK's command
+	ASL    string // asl-validator's command
+}
+
+const installTimeout = 10 * time.Minute // for both, on a slow line
+
+// kit is one installation: files that pin what is in it, and the commands that make it of them.
+type kit struct {
+	name, about string
+	pins        []string
+	commands    [][]string
+}
+
+var kits = []kit{
+	{name: "venv", about: "MiniStack, the local cloud", pins: []string{"requirements.txt"}, commands: [][]string{
+		{"python3", "-c", "import sys; sys.exit(sys.version_info < (3, 10) and 'MiniStack needs Python 3.10 or newer')"},
+		{"python3", "-m", "venv", "."},
+		{"bin/python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement", "requirements.txt"},
+	}},
+	{name: "node", about: "the CDK", pins: []string{"package.json", "package-lock.json"}, commands: [][]string{
+		{"npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier", "--loglevel=error"},
+	}},
+}
+
+// Install brings MiniStack and the CDK to root/.slipway, in the pinned versions, unless they are there already: then it
+// takes no time. An installation that was cut short is made anew. Two processes may call it at once.
+func Install(ctx context.Context, root string, say func(string, ...any)) (Tools, error) {
+	dir, err := filepath.Abs(filepath.Join(root, ".slipway"))
+	if err != nil {
+		return Tools{}, err
+	}
+	unlock, err := lock(ctx, filepath.Join(dir, "tools.lock"))
+	if err != nil {
+		return Tools{}, err
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(ctx, installTimeout)
+	defer cancel()
+	done := make(chan error, len(kits))
+	for _, k := range kits {
+		go func() { done <- k.install(ctx, filepath.Join(dir, k.name), say) }()
+	}
+	for range kits {
+		err = errors.Join(err, <-done)
+	}
+	tools := Tools{Python: filepath.Join(dir, "venv/bin/python3"), Serve: filepath.Join(dir, "serve.py"),
+		CDK: filepath.Join(dir, "node/node_modules/.bin/cdk"), ASL: filepath.Join(dir, "node/node_modules/.bin/asl-validator")}
+	return tools, errors.Join(err, unpack("serve.py", tools.Serve))
+}
+
+func (k kit) install(ctx context.Context, dir string, say func(string, ...any)) error {
+	marker := filepath.Join(dir, ".installed") // written last: without it the folder is a half-finished one
+	want := k.fingerprint(dir)
+	if have, err := os.ReadFile(marker); err == nil && string(have) == want {
+		return nil
+	}
+	if say != nil {
+		say("Fetching %s (once).", k.about)
+	}
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+		return err
+	}
+	for _, name := range k.pins {
+		if err := unpack(name, filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	for _, args := range k.commands {
+		if err := command(ctx, dir, nil, args...); err != nil {
+			return fmt.Errorf("install %s: %w", k.about, err)
+		}
+	}
+	return os.WriteFile(marker, []byte(want), 0o644)
+}
+
+// fingerprint changes with the pinned versions, and with the folder: a virtual environment can't be moved.
+func (k kit) fingerprint(dir string) string {
+	hash := sha256.New()
+	fmt.Fprintln(hash, dir)
+	for _, name := range k.pins {
+		text, _ := emulator.ReadFile("emulator/" + name) // embedded: it is there
+		hash.Write(text)
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
+// unpack writes an embedded file unless it is there, with that content.
+func unpack(name, path string) error {
+	text, err := emulator.ReadFile("emulator/" + name)
+	if err != nil {
+		return err
+	}
+	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, text) {
+		return nil
+	}
+	return os.WriteFile(path, text, 0o644)
+}
+
+// command runs a program, silently unless it fails, in a process group of its own that ends with ctx. A program named by
+// a path with a slash is looked for in dir. env nil: this process's.
+func command(ctx context.Context, dir string, env []string, args ...string) error {
+	name := args[0]
+	if strings.Contains(name, "/") && !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	cmd := exec.CommandContext(ctx, name, args[1:]...)
+	cmd.Dir, cmd.Env = dir, env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(name), ctx.Err())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(append([]string{filepath.Base(name)}, args[1:]...), " "), err, lastLines(out.String(), 40))
+	}
+	return nil
+}
