@@ -5,7 +5,6 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -66,9 +65,6 @@ type Desk struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 }
-
-// errDone ends a stage early: what it should do has been done by an earlier run.
-var errDone = errors.New("done before")
 
 // open reads the state and its record, and refuses to go on for an execution that has lost the deployment or the
 // environment: one that was redriven, or is late.
