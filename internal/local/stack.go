@@ -97,11 +97,36 @@ func (c *Cloud) synthesize(ctx context.Context, assembly string) error {
 	if have, err := os.ReadFile(marker); err == nil && string(have) == want {
 		return nil
 	}
-	_ = os.Remove(marker) // until it's whole again
+	zips, err := replace(assembly)
+	if err != nil {
+		return err
+	}
 	if err := command(ctx, c.root, c.cdkEnv(), "bin/synth", "-o", assembly, "-c", "arch="+arch(), "-c", "removal=destroy"); err != nil {
 		return err
 	}
+	for _, zip := range zips {
+		asset := "asset." + strings.TrimSuffix(filepath.Base(zip), ".zip")
+		if _, err := os.Stat(filepath.Join(assembly, asset)); err != nil {
+			_ = os.Remove(zip) // of a build that is no more
+		}
+	}
 	return os.WriteFile(marker, []byte(want), 0o644)
+}
+
+// replace empties the assembly, its marker first, but for the zips that the CDK made of functions: those take it longer
+// than all the rest.
+func replace(assembly string) (zips []string, err error) {
+	old, err := filepath.Glob(filepath.Join(assembly, "*")) // sorted; names that begin with a dot are among them
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range old {
+		if filepath.Base(path) != ".cache" {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
+	}
+	zips, globErr := filepath.Glob(filepath.Join(assembly, ".cache", "*.zip"))
+	return zips, errors.Join(err, globErr)
 }
 
 // fingerprint changes with all that the assembly is made of.

@@ -34,7 +34,7 @@ func (s *Build) Run(ctx context.Context, call Call) (*State, error) {
 			if r, err = s.build(ctx, st, d); err != nil {
 				return "", "", err
 			}
-			told, outcome = said("%d artifacts", len(r.Artifacts)), deploy.Passed
+			told, outcome = said("artifacts: %d", len(r.Artifacts)), deploy.Passed
 		}
 		if err := s.check(ctx, d, r); err != nil {
 			return "", "", err

@@ -181,6 +181,9 @@ func (p *Prepare) begin(ctx context.Context, st *State, d *deploy.Deployment, ex
 		if d.Status == deploy.Pending {
 			d.Log(p.Now(), "%s of %s to %s started", d.Action, deploy.ShortCommit(d.CommitSHA), d.Environment)
 		}
+		if err := d.Status.To(deploy.Running); err != nil {
+			return err
+		}
 		d.Status, d.Execution = deploy.Running, execution
 		d.Begin("prepare", p.Now())
 		return nil

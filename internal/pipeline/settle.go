@@ -266,7 +266,9 @@ func (s *Settle) rolledBack(h *deploy.Head, d *deploy.Deployment, record func(st
 	}
 	if from.Status == deploy.Success {
 		from.Log(s.Now(), "rolled back by %s", d.ID)
-		from.Status = deploy.RolledBack
+		if err := from.End(deploy.RolledBack, s.Now()); err != nil {
+			return err
+		}
 	}
 	if from.Dirty {
 		from.Dirty, from.Repair = false, ""
