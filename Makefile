@@ -1,0 +1,107 @@
+# Slipway's commands. Everything is built into bin/, and fetched tools go to .slipway/; both may be deleted at any time.
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+GO ?= go
+LINT_VERSION := v2.15.0
+FUZZTIME ?= 30s
+
+# The same for every go command here, the linter's included, so that all share what one has compiled. Binaries hold
+# neither paths nor commits: what is built of the same code is the same, and isn't deployed again.
+export CGO_ENABLED := 0
+export GOFLAGS := $(sort $(shell $(GO) env GOFLAGS) -trimpath -buildvcs=false)
+LEAN := -ldflags "-s -w"
+LAMBDA := -tags lambda.norpc -ldflags "-s -w"
+FUNCTIONS := bin/functions
+
+.DEFAULT_GOAL := help
+.PHONY: help check test demo up down bench fuzz synth deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: builds ## five commits of a real app through the whole pipeline, on this machine, in a minute
+	@bin/local demo
+
+up: builds ## start the local cloud with Slipway in it, and leave it running
+	@bin/local up
+
+down: bin/local ## stop the local cloud
+	@bin/local down
+
+check: ## what CI runs: golangci-lint, then the tests
+	@$(MAKE) lint
+	@$(MAKE) test
+
+test: builds ## all tests, on a local cloud of their own
+	$(GO) test -timeout 15m ./...
+	$(GO) -C examples/shop test ./...
+
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+		for name in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6-); do \
+			echo "$$dir $$name"; $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 50x $$dir || exit 1; \
+		done; \
+	done
+
+bench: builds ## measure: cold starts, sizes, a deployment's cost (writes bench/results)
+	@$(MAKE) -C bench
+
+functions: ## the Lambda functions, for this machine (for AWS: make deploy)
+	@$(GO) build $(LAMBDA) -o bin/.build/$(FUNCTIONS)/ ./functions/...
+	@for built in bin/.build/$(FUNCTIONS)/*; do \
+		to=$(FUNCTIONS)/$${built##*/}; mkdir -p $$to; cmp -s $$built $$to/bootstrap || cp $$built $$to/bootstrap; \
+	done
+
+shop:
+	@mkdir -p $(FUNCTIONS)/shop
+	@$(GO) -C examples/shop build -tags lambda.norpc -ldflags "-s -w -X main.version=none" -o $(CURDIR)/$(FUNCTIONS)/shop/bootstrap .
+
+synth: bin/synth functions shop ## the CloudFormation templates, into cdk.out
+	@bin/synth -o cdk.out
+
+deploy: ## Slipway into your AWS account and region (arm64)
+	@$(MAKE) -j2 bin/synth tools
+	@GOOS=linux GOARCH=arm64 $(MAKE) FUNCTIONS=bin/arm64 functions shop
+	.slipway/node/node_modules/.bin/cdk deploy Slipway --context arch=arm64 --context functionsDir=bin/arm64
+
+# The demo's deployments test and build the shop without a network: what they compile again and again is compiled here first.
+rehearsal:
+	@$(MAKE) -s -C examples/shop test build > /dev/null
+
+diagram: ## the pipeline's picture in docs/, drawn from statemachine.asl.json
+	@$(GO) run ./internal/asl/cmd/diagram README.md docs/pipeline.md
+
+clean: down ## stop the local cloud, delete what was built and fetched
+	@rm -rf bin cdk.out .slipway examples/shop/build
+
+# The CDK's packages take a minute to compile, after a minute of downloads: the rest is made beside them, one after the
+# other, because two go commands at once compile what they share twice.
+builds:
+	@echo "Building (the first time takes some minutes)."
+	@$(MAKE) -j2 bin/synth rest
+
+rest: functions
+	@$(MAKE) bin/slipway
+	@$(MAKE) tools
+	@$(MAKE) shop rehearsal
+
+tools: bin/local
+	@bin/local tools
+
+bin/synth:
+	@$(GO) build $(LEAN) -o bin/synth ./infra/cmd/synth
+
+bin/slipway:
+	@$(GO) build $(LEAN) -o bin/slipway ./cmd/slipway
+
+bin/local:
+	@$(GO) build $(LEAN) -o bin/local ./cmd/local
+
+lint: .slipway/bin/golangci-lint-$(LINT_VERSION)
+	@.slipway/bin/golangci-lint-$(LINT_VERSION) run
+
+# Built outside the module, so that its dependencies never become ours.
+.slipway/bin/golangci-lint-$(LINT_VERSION):
+	@echo "Fetching golangci-lint $(LINT_VERSION) (once, two minutes)."
+	@GOBIN=$(CURDIR)/.slipway/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@mv .slipway/bin/golangci-lint $@

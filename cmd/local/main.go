@@ -1,0 +1,131 @@
+// Local runs Slipway on this machine: make's commands up, down and demo.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/local"
+)
+
+const usage = `usage: local up | down | demo | tools   (in the repository's root; make does it for you)`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	p := &program{root: ".", out: os.Stdout, paint: wantsColour(os.Stdout, os.Getenv("NO_COLOR")), now: time.Now}
+	if err := p.run(ctx, os.Args[1:]); err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted; nothing is left running")
+		}
+		fmt.Fprintln(os.Stderr, p.red("✗"), err)
+		os.Exit(1)
+	}
+}
+
+// program is what the commands share.
+type program struct {
+	root  string
+	out   io.Writer
+	paint bool
+	now   func() time.Time
+}
+
+func (p *program) run(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return errors.New(usage)
+	}
+	root, err := filepath.Abs(p.root)
+	if err != nil {
+		return err
+	}
+	p.root = root
+	if _, err := os.Stat(filepath.Join(root, "statemachine.asl.json")); err != nil {
+		return fmt.Errorf("%s isn't Slipway's repository: %w", root, err)
+	}
+	switch args[0] {
+	case "up":
+		return p.up(ctx)
+	case "down":
+		return p.down()
+	case "demo":
+		return p.demo(ctx)
+	case "tools":
+		_, err := local.Install(ctx, root, p.say)
+		return err
+	}
+	return errors.New(usage)
+}
+
+func (p *program) say(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
+
+// state is the folder of the cloud that up leaves running.
+func (p *program) state() string { return filepath.Join(p.root, ".slipway") }
+
+func (p *program) up(ctx context.Context) (err error) {
+	begin := p.now()
+	cloud, err := local.Start(ctx, local.Options{Root: p.root, State: p.state(), Port: local.DefaultPort, Say: p.say})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil && !cloud.Kept {
+			err = errors.Join(err, cloud.Stop())
+		}
+	}()
+	if cloud.Kept {
+		p.say("A local cloud already runs at %s; it stays, and gets what changed.", cloud.Endpoint())
+	} else {
+		p.say("A local cloud runs at %s. Its log is %s.", cloud.Endpoint(), p.relative(cloud.Log))
+	}
+	out, err := cloud.Deploy(ctx)
+	if err != nil {
+		return err
+	}
+	file, err := cloud.WriteEnv(out)
+	if err != nil {
+		return err
+	}
+	app := filepath.Join(p.state(), "shop.yaml")
+	if err := writeApp(ctx, app, out.ShopURL); err != nil {
+		return err
+	}
+	p.say("Slipway is up (%s).\n", seconds(p.now().Sub(begin)))
+	p.say(upNext, p.root, p.relative(app), p.relative(file))
+	return nil
+}
+
+// upNext says what to do with a cloud that is up.
+const upNext = `What to try next
+  cp -R examples/shop /tmp/shop && cd /tmp/shop && git init -qb main && git add . && git commit -qm "The shop opens"
+  %[1]s/bin/slipway app apply -f %[1]s/%[2]s
+  %[1]s/bin/slipway deploy --app shop --env production --wait
+  . %[3]s                       so that any AWS client uses this cloud: aws, sam, an SDK
+  make down                                 stops it`
+
+func (p *program) down() error {
+	was, err := local.Stop(p.state())
+	if err != nil {
+		return err
+	}
+	if was {
+		p.say("The local cloud is down.")
+	} else {
+		p.say("No local cloud runs.")
+	}
+	return nil
+}
+
+func (p *program) relative(path string) string {
+	if short, err := filepath.Rel(p.root, path); err == nil {
+		return short
+	}
+	return path
+}
