@@ -59,10 +59,10 @@ shop:
 synth: bin/synth functions shop ## the CloudFormation templates, into cdk.out
 	@bin/synth -o cdk.out
 
-deploy: ## Slipway into your AWS account and region (arm64)
+deploy: ## Slipway into your AWS account and region (arm64); TARGETS=a,b names the functions that it may deploy
 	@$(MAKE) -j2 bin/synth tools
 	@GOOS=linux GOARCH=arm64 $(MAKE) FUNCTIONS=bin/arm64 functions shop
-	.slipway/node/node_modules/.bin/cdk deploy Slipway --context arch=arm64 --context functionsDir=bin/arm64
+	.slipway/node/node_modules/.bin/cdk deploy Slipway --context arch=arm64 --context functionsDir=bin/arm64 $(if $(TARGETS),--context targets=$(TARGETS))
 
 # The demo's deployments test and build the shop without a network: what they compile again and again is compiled here first.
 rehearsal:

@@ -28,7 +28,7 @@ type Turn struct {
 	Expires    time.Time `json:"expires"` // when a holder that was not heard of may be taken over
 }
 
-// Lease is how long a turn lasts beyond its plan's own bakes: longer than everything after Admit may take.
+// Lease is how long a turn lasts: longer than everything after Admit may take in an all-at-once plan.
 const Lease = 2 * time.Hour
 
 // Admission is the answer to a deployment that asks for its turn. Exactly one of Granted, Queued, SupersededBy and
