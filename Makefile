@@ -12,6 +12,7 @@ export GOFLAGS := $(sort $(shell $(GO) env GOFLAGS) -trimpath -buildvcs=false)
 LEAN := -ldflags "-s -w"
 LAMBDA := -tags lambda.norpc -ldflags "-s -w"
 FUNCTIONS := bin/functions
+ARM64 := --context arch=arm64 --context functionsDir=bin/arm64
 
 .DEFAULT_GOAL := help
 .PHONY: help check test demo up down bench fuzz synth deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
@@ -62,7 +63,8 @@ synth: bin/synth functions shop ## the CloudFormation templates, into cdk.out
 deploy: ## Slipway into your AWS account and region (arm64); TARGETS=a,b names the functions that it may deploy
 	@$(MAKE) -j2 bin/synth tools
 	@GOOS=linux GOARCH=arm64 $(MAKE) FUNCTIONS=bin/arm64 functions shop
-	.slipway/node/node_modules/.bin/cdk deploy Slipway --context arch=arm64 --context functionsDir=bin/arm64 $(if $(TARGETS),--context targets=$(TARGETS))
+	.slipway/node/node_modules/.bin/cdk bootstrap $(ARM64) $(if $(TARGETS),--context targets=$(TARGETS))
+	.slipway/node/node_modules/.bin/cdk deploy Slipway $(ARM64) $(if $(TARGETS),--context targets=$(TARGETS))
 
 # The demo's deployments test and build the shop without a network: what they compile again and again is compiled here first.
 rehearsal:
