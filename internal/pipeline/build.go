@@ -24,29 +24,28 @@ type Releases interface {
 
 // Run runs scripts.build and keeps the artifacts, or takes the release that the commit already has.
 func (s *Build) Run(ctx context.Context, call Call) (*State, error) {
-	return s.once(ctx, call, "build", func(ctx context.Context, st *State, d *deploy.Deployment) (string, deploy.Outcome, error) {
+	return s.once(ctx, call, "build", func(ctx context.Context, st *State, d *deploy.Deployment) (done, error) {
 		r, err := s.Releases.Release(ctx, d.App, d.CommitSHA)
 		if err != nil {
-			return "", "", err
+			return done{}, err
 		}
-		told, outcome := said("release built by %s", builder(r)), deploy.Skipped
+		end := done{outcome: deploy.Skipped, said: said("release built by %s", builder(r))}
 		if r == nil {
 			if r, err = s.build(ctx, st, d); err != nil {
-				return "", "", err
+				return done{}, err
 			}
-			told, outcome = said("artifacts: %d", len(r.Artifacts)), deploy.Passed
+			end = done{outcome: deploy.Passed, said: said("artifacts: %d", len(r.Artifacts))}
 		}
 		if err := s.check(ctx, d, r); err != nil {
-			return "", "", err
+			return done{}, err
 		}
-		err = s.update(ctx, st, d, func(d *deploy.Deployment) error {
+		end.change = func(d *deploy.Deployment) {
 			d.Release, d.Artifacts = r, map[string]string{}
 			for _, a := range r.Artifacts {
 				d.Artifacts[a.Path] = a.Key
 			}
-			return nil
-		})
-		return told, outcome, err
+		}
+		return end, nil
 	})
 }
 
@@ -78,8 +77,10 @@ func (s *Build) build(ctx context.Context, st *State, d *deploy.Deployment) (_ *
 		if err := b.run(ctx, deploy.BuildFailed, "build", d.Config.Scripts.Build); err != nil {
 			return nil, err
 		}
-	} else if err := b.open(ctx); err != nil {
-		return nil, err
+	} else if len(d.Config.Artifacts) > 0 {
+		if err := b.open(ctx); err != nil {
+			return nil, err
+		}
 	}
 	r := &deploy.Release{App: d.App, CommitSHA: d.CommitSHA, BuiltBy: d.ID, BuiltAt: s.Now().UTC(), Artifacts: []deploy.Artifact{}}
 	for _, name := range d.Config.Artifacts {

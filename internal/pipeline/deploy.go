@@ -26,23 +26,22 @@ type Targets interface {
 
 // Run runs hooks and pre_deploy, writes down what is live, and only then changes anything.
 func (s *Deploy) Run(ctx context.Context, call Call) (*State, error) {
-	return s.once(ctx, call, "deploy", func(ctx context.Context, st *State, d *deploy.Deployment) (told string, _ deploy.Outcome, err error) {
+	return s.once(ctx, call, "deploy", func(ctx context.Context, st *State, d *deploy.Deployment) (_ done, err error) {
 		b := s.bench(st, d, "deploy")
 		b.place = d.Release.Artifacts
 		defer func() { err = errors.Join(err, b.close()) }()
 		if err := s.before(ctx, b); err != nil {
-			return "", "", err
+			return done{}, err
 		}
 		if err := s.mark(ctx, st, d); err != nil {
-			return "", "", err
+			return done{}, err
 		}
 		if d.Config.Scripts.Deploy != "" {
 			if err := b.run(ctx, deploy.DeployFailed, "deploy", d.Config.Scripts.Deploy); err != nil {
-				return "", "", err
+				return done{}, err
 			}
 		}
-		told, err = s.publish(ctx, st, d)
-		return told, deploy.Passed, err
+		return s.publish(ctx, d)
 	})
 }
 
@@ -66,16 +65,12 @@ func (s *Deploy) mark(ctx context.Context, st *State, d *deploy.Deployment) erro
 	if err != nil {
 		return err
 	}
-	return s.update(ctx, st, d, func(d *deploy.Deployment) error {
-		if err := cancelled(d); err != nil {
-			return err
-		}
+	return s.begin(ctx, st, d, "deploy", func(d *deploy.Deployment) {
 		now := s.Now()
 		d.Previous, d.Fallback, d.Changed = live, live.Deployment, &now
 		if note != "" {
 			d.Log(now, "%s", note)
 		}
-		return nil
 	})
 }
 
@@ -107,23 +102,23 @@ func liveNow(ctx context.Context, heads Heads, targets Targets, d *deploy.Deploy
 }
 
 // publish makes the release a version of the target's function.
-func (s *Deploy) publish(ctx context.Context, st *State, d *deploy.Deployment) (string, error) {
+func (s *Deploy) publish(ctx context.Context, d *deploy.Deployment) (done, error) {
 	t := d.Settings.Target
 	if t.Type != deploy.TargetLambda {
-		return "", nil
+		return done{outcome: deploy.Passed}, nil
 	}
 	zip, err := d.Release.ZipFor(t)
 	if err != nil {
-		return "", err
+		return done{}, err
 	}
 	version, err := s.Targets.Publish(ctx, t, zip, "slipway "+deploy.ShortCommit(d.CommitSHA)+" "+d.ID)
 	if err != nil {
-		return "", err
+		return done{}, err
 	}
-	return said("%s version %s", t.Function, version), s.update(ctx, st, d, func(d *deploy.Deployment) error {
-		d.Release.TargetVersion = version
-		return nil
-	})
+	return done{
+		outcome: deploy.Passed, said: said("%s version %s", t.Function, version),
+		change: func(d *deploy.Deployment) { d.Release.TargetVersion = version },
+	}, nil
 }
 
 // Shift moves traffic.
@@ -145,26 +140,22 @@ func (s *Shift) Run(ctx context.Context, call Call) (*State, error) {
 	if d.Shifted > st.Step {
 		return st, nil
 	}
-	err = s.update(ctx, st, d, func(d *deploy.Deployment) error {
-		if err := cancelled(d); err != nil {
-			return err
-		}
-		d.Begin("shift", s.Now())
-		return nil
-	})
-	if err != nil {
+	if err := cancelled(d); err != nil {
 		return nil, err
 	}
-	attempt, weight := d.Stage("shift").Attempt, d.Plan[st.Step].WeightPercent
-	err = s.shift(ctx, st, d, weight)
-	if err == nil {
-		err = s.update(ctx, st, d, func(d *deploy.Deployment) error { d.Shifted = st.Step + 1; return nil })
-	}
-	told := ""
+	start := s.Now()
 	if d.Settings.Target.Type == deploy.TargetLambda {
-		told = said("version %s takes %d %% of the traffic", d.Release.TargetVersion, weight)
+		if err := s.begin(ctx, st, d, "shift", nil); err != nil {
+			return nil, err
+		}
 	}
-	return st, s.finish(ctx, st, d, ended{"shift", attempt, told, deploy.Passed, err})
+	weight := d.Plan[st.Step].WeightPercent
+	err = s.shift(ctx, st, d, weight)
+	end := done{outcome: deploy.Passed, change: func(d *deploy.Deployment) { d.Shifted = st.Step + 1 }}
+	if d.Settings.Target.Type == deploy.TargetLambda {
+		end.said = said("version %s takes %d %% of the traffic", d.Release.TargetVersion, weight)
+	}
+	return st, s.finish(ctx, st, d, ended{name: "shift", attempt: st.attempt, start: start, done: end, err: err})
 }
 
 func stepOf(st *State, d *deploy.Deployment) error {

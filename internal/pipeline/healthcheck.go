@@ -38,13 +38,7 @@ func (c *HealthCheck) Run(ctx context.Context, call Call) (*State, error) {
 	if done := d.Stage(name); done != nil && done.End != nil && (st.Back || d.StepsDone > st.Step) {
 		return c.verdict(st, d), earlier(done, d)
 	}
-	err = c.update(ctx, st, d, func(d *deploy.Deployment) error {
-		if !d.Stage(name).Open() {
-			d.Begin(name, c.Now())
-		}
-		return c.stop(st, d)
-	})
-	if err != nil {
+	if err := c.stop(st, d); err != nil {
 		return nil, err
 	}
 	return c.probe(ctx, st, d, name)
@@ -73,22 +67,28 @@ func (c *HealthCheck) probe(ctx context.Context, st *State, d *deploy.Deployment
 	health, timeout := rule(st, d)
 	url, begin := strings.TrimSuffix(d.Settings.URL, "/")+health.Path, c.Now()
 	for {
+		start := c.Now()
 		check := c.Probe(ctx, url)
+		var good int
+		var since time.Time
 		err := c.update(ctx, st, d, func(d *deploy.Deployment) error {
+			if !d.Stage(name).Open() {
+				d.Begin(name, start)
+			}
 			d.AddCheck(check)
+			if good, since = streak(d, d.Stage(name).Start); good >= health.Successes && c.baked(st, d, name) <= 0 {
+				c.pass(st, d, name)
+			}
 			return c.stop(st, d)
 		})
 		if err != nil {
 			return nil, err
 		}
-		start := d.Stage(name).Start
-		good, since := streak(d, start)
 		switch {
+		case !d.Stage(name).Open():
+			return c.verdict(st, d), nil
 		case good >= health.Successes:
-			if left := start.Add(bake(st, d)).Sub(c.Now()); left > 0 {
-				return c.hold(st, min(left, bakeEvery)), nil
-			}
-			return c.healthy(ctx, st, d, name)
+			return c.hold(st, min(c.baked(st, d, name), bakeEvery)), nil
 		case c.Now().Add(probeEvery).Sub(since) > timeout:
 			return nil, c.unhealthy(ctx, st, d, name, fmt.Sprintf("%s gave no good answer for %s", url, timeout))
 		case c.Now().Sub(begin) > probeAtOnce:
@@ -150,24 +150,19 @@ func (c *HealthCheck) hold(st *State, wait time.Duration) *State {
 	return st
 }
 
-func (c *HealthCheck) healthy(ctx context.Context, st *State, d *deploy.Deployment, name string) (*State, error) {
-	err := c.update(ctx, st, d, func(d *deploy.Deployment) error {
-		if err := c.stop(st, d); err != nil {
-			return err
-		}
-		if !st.Back {
-			d.StepsDone = st.Step + 1
-		}
-		d.Healthy = st.Back || d.StepsDone == len(d.Plan)
-		last := d.Checks[len(d.Checks)-1]
-		d.Finish(name, deploy.Passed, c.Now())
-		d.Log(c.Now(), "%s passed: %d in %d ms", name, last.Status, last.LatencyMS)
-		return nil
-	})
-	if err != nil {
-		return nil, err
+// baked tells how long the step has still to stay healthy.
+func (c *HealthCheck) baked(st *State, d *deploy.Deployment, name string) time.Duration {
+	return d.Stage(name).Start.Add(bake(st, d)).Sub(c.Now())
+}
+
+func (c *HealthCheck) pass(st *State, d *deploy.Deployment, name string) {
+	if !st.Back {
+		d.StepsDone = st.Step + 1
 	}
-	return c.verdict(st, d), nil
+	d.Healthy = st.Back || d.StepsDone == len(d.Plan)
+	last := d.Checks[len(d.Checks)-1]
+	d.Finish(name, deploy.Passed, c.Now())
+	d.Log(c.Now(), "%s passed: %d in %d ms", name, last.Status, last.LatencyMS)
 }
 
 // verdict words what a finished check means for the machine.
@@ -194,5 +189,5 @@ func (c *HealthCheck) unhealthy(ctx context.Context, st *State, d *deploy.Deploy
 		kind = deploy.RollbackFailed
 	}
 	err := deploy.Errorf(kind, name, "%s; the last: %s", what, why)
-	return c.finish(ctx, st, d, ended{name, d.Stage(name).Attempt, "", "", err})
+	return c.finish(ctx, st, d, ended{name: name, attempt: d.Stage(name).Attempt, err: err})
 }

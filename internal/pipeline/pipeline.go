@@ -26,6 +26,8 @@ type State struct {
 	WaitSeconds int            `json:"wait_seconds"` // that Bake shall wait
 	Status      deploy.Status  `json:"status"`       // set by Settle
 	Error       Failure        `json:"error"`        // as Catch writes it, or as Settle words it for Fail
+
+	attempt int // of the stage at work; 0 until its record says that it began
 }
 
 // Failure is an error as Step Functions hands it on: its name, and a cause that is text, or JSON from a function.
@@ -56,7 +58,7 @@ type Records interface {
 // Heads keeps environments. Change is a compare-and-swap over the head and the records that decide asks for.
 type Heads interface {
 	Head(ctx context.Context, app, environment string) (*deploy.Head, error)
-	Change(ctx context.Context, app, environment string, decide func(h *deploy.Head, record func(id string) (*deploy.Deployment, error)) error) error
+	Change(ctx context.Context, app, environment string, decide func(h *deploy.Head, record func(id string) (*deploy.Deployment, error)) error, known ...*deploy.Deployment) error
 }
 
 // Desk is what every stage works with.
@@ -117,11 +119,19 @@ func (k *Desk) note(ctx context.Context, st *State, d *deploy.Deployment, format
 	})
 }
 
-// work is a stage's own part: what it did in a few words, and how it ended.
-type work func(ctx context.Context, st *State, d *deploy.Deployment) (said string, outcome deploy.Outcome, err error)
+// work is a stage's own part.
+type work func(ctx context.Context, st *State, d *deploy.Deployment) (done, error)
 
-// once runs a stage that a deployment passes one time: begins it on the record, does the work, ends it on the record.
-// Where an earlier run ended it, its outcome is the answer again.
+// done is how a stage's work went.
+type done struct {
+	outcome deploy.Outcome
+	said    string                   // what it did, in a few words behind the outcome
+	change  func(*deploy.Deployment) // of the record, written together with the stage's end; nil for none
+}
+
+// once runs a stage that a deployment passes one time: does the work, and ends it on the record. Work that leaves a trace or
+// takes its time begins the stage on the record first; for the rest one write is enough. Where an earlier run ended it, its
+// outcome is the answer again.
 func (k *Desk) once(ctx context.Context, call Call, name string, do work) (*State, error) {
 	st, d, err := k.open(ctx, call)
 	if err != nil {
@@ -130,19 +140,37 @@ func (k *Desk) once(ctx context.Context, call Call, name string, do work) (*Stat
 	if s := d.Stage(name); s != nil && s.End != nil {
 		return st, earlier(s, d)
 	}
-	err = k.update(ctx, st, d, func(d *deploy.Deployment) error {
+	if err := cancelled(d); err != nil {
+		return nil, err
+	}
+	e := ended{name: name, start: k.Now()}
+	e.done, e.err = do(ctx, st, d)
+	e.attempt = st.attempt
+	return st, k.finish(ctx, st, d, e)
+}
+
+// begin puts the stage's start on the record, once, ahead of whatever leaves a trace or takes its time.
+func (k *Desk) begin(ctx context.Context, st *State, d *deploy.Deployment, name string, more func(*deploy.Deployment)) error {
+	if st.attempt > 0 && more == nil {
+		return nil
+	}
+	fresh := st.attempt == 0
+	err := k.update(ctx, st, d, func(d *deploy.Deployment) error {
 		if err := cancelled(d); err != nil {
 			return err
 		}
-		d.Begin(name, k.Now())
+		if fresh {
+			d.Begin(name, k.Now())
+		}
+		if more != nil {
+			more(d)
+		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
+	if err == nil && fresh {
+		st.attempt = d.Stage(name).Attempt
 	}
-	attempt := d.Stage(name).Attempt
-	said, outcome, err := do(ctx, st, d)
-	return st, k.finish(ctx, st, d, ended{name, attempt, said, outcome, err})
+	return err
 }
 
 func earlier(s *deploy.Stage, d *deploy.Deployment) error {
@@ -155,10 +183,10 @@ func earlier(s *deploy.Stage, d *deploy.Deployment) error {
 // ended is how a stage's work came out.
 type ended struct {
 	name    string
-	attempt int
-	said    string
-	outcome deploy.Outcome
-	err     error
+	attempt int       // 0 where it is not on the record yet
+	start   time.Time // for one that is not on the record yet
+	done
+	err error
 }
 
 // finish writes a stage's end. An attempt that a later one has overtaken writes nothing.
@@ -166,8 +194,14 @@ func (k *Desk) finish(ctx context.Context, st *State, d *deploy.Deployment, e en
 	ctx, stop := lastWords(ctx)
 	defer stop()
 	err := k.update(ctx, st, d, func(d *deploy.Deployment) error {
+		if e.attempt == 0 {
+			if err := cancelled(d); err != nil {
+				return err
+			}
+			d.Begin(e.name, e.start)
+		}
 		s := d.Stage(e.name)
-		if s == nil || s.Attempt != e.attempt {
+		if e.attempt > 0 && (s == nil || s.Attempt != e.attempt) {
 			return deploy.Errorf(deploy.Fenced, "", "%s of %s was begun again", e.name, d.ID)
 		}
 		if e.err != nil {
@@ -175,6 +209,9 @@ func (k *Desk) finish(ctx context.Context, st *State, d *deploy.Deployment, e en
 			d.Fail(deploy.KindOf(e.err), e.err.Error())
 			d.Log(k.Now(), "%s failed: %v", e.name, e.err)
 			return nil
+		}
+		if e.change != nil {
+			e.change(d)
 		}
 		d.Finish(e.name, e.outcome, k.Now())
 		d.Log(k.Now(), "%s %s%s", e.name, e.outcome, e.said)

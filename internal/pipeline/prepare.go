@@ -111,7 +111,7 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := p.record(ctx, in, executionID(call.Execution, call.StartTime))
+	d, made, err := p.record(ctx, in, executionID(call.Execution, call.StartTime), call.Execution)
 	if err != nil {
 		return nil, err
 	}
@@ -119,8 +119,12 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 	if s := d.Stage("prepare"); s != nil && s.End != nil && d.Execution == call.Execution {
 		return st, earlier(s, d)
 	}
-	if err := p.begin(ctx, st, d, call.Execution); err != nil {
-		return nil, err
+	if made == nil {
+		if err := p.begin(ctx, st, d, call.Execution); err != nil {
+			return nil, err
+		}
+	} else {
+		d.Settings = made
 	}
 	attempt := d.Stage("prepare").Attempt
 	var told string
@@ -142,32 +146,45 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 		})
 		return st, err
 	}
-	return st, p.finish(ctx, st, d, ended{"prepare", attempt, told, deploy.Passed, err})
+	return st, p.finish(ctx, st, d, ended{name: "prepare", attempt: attempt, err: err})
 }
 
 // record finds the deployment, or makes it for an execution that was started by hand.
-func (p *Prepare) record(ctx context.Context, in *Input, id string) (*deploy.Deployment, error) {
+func (p *Prepare) record(ctx context.Context, in *Input, id, execution string) (*deploy.Deployment, *deploy.Settings, error) {
 	d, err := p.Records.Deployment(ctx, id)
 	if deploy.KindOf(err) != deploy.NotFound {
-		return d, err
+		return d, nil, err
 	}
 	if in.Deployment != "" {
-		return nil, deploy.FieldErrorf("deployment", "%q is no record of this execution; by hand, give app, environment and commit_sha", deploy.Cut(in.Deployment, 80))
+		return nil, nil, deploy.FieldErrorf("deployment", "%q is no record of this execution; by hand, give app, environment and commit_sha", deploy.Cut(in.Deployment, 80))
 	}
-	if a, err := p.App(ctx, in.App); err != nil {
-		return nil, err
-	} else if _, err := a.Environment(in.Environment); err != nil {
-		return nil, err
+	a, err := p.App(ctx, in.App)
+	if err != nil {
+		return nil, nil, err
+	}
+	settings, err := a.Environment(in.Environment)
+	if err != nil {
+		return nil, nil, err
 	}
 	d = deploy.New(id, in.Action, in.App, in.Environment, p.Now())
 	d.CommitSHA, d.Branch, d.Force, d.RollbackTo = in.CommitSHA, in.Branch, in.Force, in.To
 	d.Metadata["started_by"] = "execution"
+	p.started(d, execution)
 	if err := p.Create(ctx, d); deploy.KindOf(err) == deploy.Conflict {
-		return p.Records.Deployment(ctx, id)
+		d, err = p.Records.Deployment(ctx, id)
+		return d, nil, err
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return d, nil
+	return d, settings, nil
+}
+
+func (p *Prepare) started(d *deploy.Deployment, execution string) {
+	if d.Status == deploy.Pending {
+		d.Log(p.Now(), "%s of %s to %s started", d.Action, deploy.ShortCommit(d.CommitSHA), d.Environment)
+	}
+	d.Status, d.Execution = deploy.Running, execution
+	d.Begin("prepare", p.Now())
 }
 
 func (p *Prepare) begin(ctx context.Context, st *State, d *deploy.Deployment, execution string) error {
@@ -192,6 +209,9 @@ func (p *Prepare) begin(ctx context.Context, st *State, d *deploy.Deployment, ex
 
 // settings takes down what the environment's owner decided, as it is now.
 func (p *Prepare) settings(ctx context.Context, d *deploy.Deployment) error {
+	if d.Settings != nil {
+		return nil
+	}
 	a, err := p.App(ctx, d.App)
 	if err != nil {
 		return err

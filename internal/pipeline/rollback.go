@@ -45,8 +45,9 @@ func (r *Rollback) Run(ctx context.Context, call Call) (*State, error) {
 		return nil, err
 	}
 	attempt := d.Stage("rollback").Attempt
+	st.attempt = attempt
 	told, outcome, err := r.rollback(ctx, st, d)
-	return st, r.finish(ctx, st, d, ended{"rollback", attempt, told, outcome, err})
+	return st, r.finish(ctx, st, d, ended{name: "rollback", attempt: attempt, done: done{outcome: outcome, said: told}, err: err})
 }
 
 // blame notes the error that brought the machine here, which the record doesn't have where a function crashed.

@@ -137,7 +137,7 @@ func (s *Settle) settle(ctx context.Context, st *State, d *deploy.Deployment) (*
 		}
 		over, err = s.write(h, d, status, dirty, record)
 		return err
-	})
+	}, d)
 	if err != nil {
 		return nil, err
 	}

@@ -56,11 +56,19 @@ type bench struct {
 
 // bench sets up for one stage; close it.
 func (w *Workshop) bench(st *State, d *deploy.Deployment, stage string) *bench {
-	b := &bench{shop: w, st: st, d: d, stage: stage}
-	if s := d.Stage(stage); s != nil {
-		b.attempt = s.Attempt
+	return &bench{shop: w, st: st, d: d, stage: stage, attempt: st.attempt}
+}
+
+// begin puts the stage's start on the record, where the stage has not done so itself.
+func (b *bench) begin(ctx context.Context) error {
+	if b.attempt > 0 || b.stage == "settle" {
+		return nil
 	}
-	return b
+	if err := b.shop.begin(ctx, b.st, b.d, b.stage, nil); err != nil {
+		return err
+	}
+	b.attempt = b.st.attempt
+	return nil
 }
 
 func (b *bench) close() error {
@@ -77,6 +85,9 @@ func (b *bench) root() string { return filepath.Join(b.dir, "work") }
 func (b *bench) open(ctx context.Context) (err error) {
 	if b.dir != "" {
 		return nil
+	}
+	if err := b.begin(ctx); err != nil {
+		return err
 	}
 	if b.d.Source == nil {
 		return deploy.Errorf(deploy.Internal, b.stage, "deployment %s has no source on its record", b.d.ID)

@@ -26,9 +26,15 @@ func (s *Store) Head(ctx context.Context, app, environment string) (*deploy.Head
 // change all of them; what it changed is written in one transaction, or nothing is. It is called anew on fresh copies
 // where another write came between, so it must have no other effect. Its own error ends the change.
 func (s *Store) Change(ctx context.Context, app, environment string,
-	decide func(h *deploy.Head, record func(id string) (*deploy.Deployment, error)) error) error {
+	decide func(h *deploy.Head, record func(id string) (*deploy.Deployment, error)) error, known ...*deploy.Deployment) error {
 	return again(ctx, "head of "+appEnvironment(app, environment), func() error {
 		tx := transaction{store: s, ctx: ctx}
+		for _, d := range known {
+			if err := tx.take(d); err != nil {
+				return err
+			}
+		}
+		known = nil // good for one try
 		h, err := s.Head(ctx, app, environment)
 		if err != nil {
 			return err
@@ -61,12 +67,16 @@ func (t *transaction) record(id string) (*deploy.Deployment, error) {
 	if err != nil {
 		return nil, err
 	}
+	return d, t.take(d)
+}
+
+func (t *transaction) take(d *deploy.Deployment) error {
 	before, err := encode(d)
 	if err != nil {
-		return nil, deploy.Errorf(deploy.Internal, "store", "encode %s: %w", id, err)
+		return deploy.Errorf(deploy.Internal, "store", "encode %s: %w", d.ID, err)
 	}
-	t.ids, t.before, t.records = append(t.ids, id), append(t.before, before), append(t.records, d)
-	return d, nil
+	t.ids, t.before, t.records = append(t.ids, d.ID), append(t.before, before), append(t.records, d)
+	return nil
 }
 
 func (t *transaction) commit(before attributes, h *deploy.Head) error {
