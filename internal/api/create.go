@@ -50,7 +50,8 @@ func (c *Control) createDeployment(r *http.Request) (int, any, error) {
 	} else if !settings.AllowsBranch(in.Branch) {
 		return 0, nil, deploy.FieldErrorf("branch", "%q may not be deployed to %s; want %s", in.Branch, in.Environment, allowed)
 	}
-	if _, err := c.Sources.Stat(r.Context(), in.App, in.CommitSHA); err != nil {
+	bundle, err := c.Sources.Stat(r.Context(), in.App, in.CommitSHA)
+	if err != nil {
 		if deploy.KindOf(err) == deploy.NotFound {
 			err = &deploy.Error{Kind: deploy.NotFound, Field: "commit_sha",
 				Err: fmt.Errorf("no bundle of commit %s was uploaded for app %q", in.CommitSHA, in.App)}
@@ -61,7 +62,7 @@ func (c *Control) createDeployment(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	d := c.draft(deploy.Deploy, in.App, in.Environment)
-	d.CommitSHA, d.Branch, d.Force = in.CommitSHA, in.Branch, in.Force
+	d.CommitSHA, d.Branch, d.Force, d.Source = in.CommitSHA, in.Branch, in.Force, bundle
 	if in.Metadata != nil {
 		d.Metadata = in.Metadata
 	}

@@ -89,14 +89,15 @@ func (w *Writer) pause() bool {
 func (w *Writer) put(batch []types.InputLogEvent) error {
 	ctx, cancel := context.WithTimeout(w.ctx, callTime)
 	defer cancel()
-	if !w.made {
+	in := &cloudwatchlogs.PutLogEventsInput{LogGroupName: &w.log.group, LogStreamName: &w.stream, LogEvents: batch}
+	out, err := w.log.client.PutLogEvents(ctx, in)
+	// The stream lacks only at a deployment's first script.
+	if lacks := (*types.ResourceNotFoundException)(nil); errors.As(err, &lacks) {
 		if err := w.log.create(ctx, w.stream); err != nil {
 			return err
 		}
-		w.made = true
+		out, err = w.log.client.PutLogEvents(ctx, in)
 	}
-	out, err := w.log.client.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{LogGroupName: &w.log.group,
-		LogStreamName: &w.stream, LogEvents: batch})
 	if err != nil {
 		return err
 	}

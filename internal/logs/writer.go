@@ -45,8 +45,7 @@ type Writer struct {
 	close  chan struct{}
 	closed sync.Once
 	done   chan struct{}
-	made   bool  // the stream exists; this and the next two are the goroutine's until done
-	lost   int   // lines that the service didn't take
+	lost   int   // lines that the service didn't take; this and the next are the goroutine's until done
 	cause  error // of the first loss
 
 	mu      sync.Mutex

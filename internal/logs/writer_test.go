@@ -80,6 +80,9 @@ func (s *service) answer(operation string, raw []byte) (int, string) {
 		}
 		return 200, `{}`
 	}
+	if s.made == 0 {
+		return 400, `{"__type":"ResourceNotFoundException","message":"The specified log stream does not exist."}`
+	}
 	var in struct{ LogEvents []event }
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return 400, err.Error()
@@ -141,8 +144,8 @@ func TestWriterFlushesEachSecond(t *testing.T) {
 		_, _ = io.WriteString(w, "ee\n\n\xff\r\n")
 		time.Sleep(10 * time.Second)
 		equal(t, s.lines(), "one", "two", "three", " ", "\uFFFD")
-		if n := s.count(); n != 3 {
-			t.Errorf("%d calls, want 3: an idle writer makes none", n)
+		if n := s.count(); n != 4 {
+			t.Errorf("%d calls, want 4 (the first finds no stream): an idle writer makes none", n)
 		}
 		_, _ = io.WriteString(w, "end")
 		if err := errors.Join(w.Close(), w.Close()); err != nil {
@@ -295,7 +298,7 @@ func TestWriterTellsWhatWasLost(t *testing.T) {
 		w := s.log().Writer(t.Context(), "stream", time.Now)
 		_, _ = io.WriteString(w, "one\ntwo\n")
 		time.Sleep(time.Minute)
-		if n := s.count(); n != 1 {
+		if n := s.count(); n != 2 {
 			t.Errorf("%d calls for what the service refuses", n)
 		}
 		_, _ = io.WriteString(w, "three\n")

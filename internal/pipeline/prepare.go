@@ -247,12 +247,11 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, err
 
 // read fetches the bundle, checks every entry of it, and gives slipway.yaml.
 func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (text []byte, found bool, err error) {
-	b, err := p.Sources.Stat(ctx, d.App, d.CommitSHA)
-	if err != nil {
-		return nil, false, err
-	}
-	if d.Source != nil && d.Source.SHA256 != "" {
-		b.SHA256 = d.Source.SHA256
+	b := d.Source
+	if b == nil {
+		if b, err = p.Sources.Stat(ctx, d.App, d.CommitSHA); err != nil {
+			return nil, false, err
+		}
 	}
 	f, err := os.CreateTemp("", "bundle-*.tar.gz")
 	if err != nil {
