@@ -44,7 +44,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-bench: builds ## measure: cold starts, sizes, a deployment's cost (writes bench/results)
+bench: builds ## measure: cold starts and sizes, a deployment's cost, history pages (bench/results)
 	@$(MAKE) -C bench
 
 functions: ## the Lambda functions, for this machine (for AWS: make deploy)
