@@ -1,0 +1,330 @@
+package flag
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// Flagd writes the document as plain flagd; see ToFlagd.
+func (d *Document) Flagd() ([]byte, []Problem) { return ToFlagd(d.Flags, d.Evaluators, d.Metadata) }
+
+// ToFlagd writes flags as plain flagd, which any flagd provider reads: short forms, schedules, ramps, prerequisites and
+// bucketBy become targeting that gives the same variant for everybody. What plain flagd can't say is named in notes, with
+// the flag's path. A flag without extensions is written as it is stored.
+func ToFlagd(definitions map[string]Definition, evaluators map[string]json.RawMessage, metadata map[string]any) (document []byte, notes []Problem) {
+	e := exporter{definitions: definitions, evaluators: evaluators}
+	flags := make(map[string]json.RawMessage, len(definitions))
+	for _, key := range slices.Sorted(maps.Keys(definitions)) {
+		if d := definitions[key]; d.Archived {
+			e.note(key, "archived, and so left out")
+		} else {
+			flags[key] = e.flag(key, d)
+		}
+	}
+	return writeDocument(flags, evaluators, metadata), e.notes
+}
+
+type exporter struct {
+	definitions map[string]Definition
+	evaluators  map[string]json.RawMessage
+	notes       []Problem
+}
+
+func (e *exporter) note(key, message string) {
+	at := (*place)(nil).member("flags").member(key)
+	e.notes = append(e.notes, Problem{Path: at.String(), Message: message})
+}
+
+// maxExport bounds one flag's targeting once its prerequisites are written into it, in bytes.
+const maxExport = 64 << 10
+
+func (e *exporter) flag(key string, d Definition) []byte {
+	plain := Definition{State: d.State, Variants: d.Variants, DefaultVariant: d.DefaultVariant, Targeting: d.Targeting, Metadata: d.Metadata}
+	if d.HashVersion == "v3" {
+		e.note(key, "hashVersion v3: flagd hashes by its second version until its third is released, and then by that alone; users may change buckets")
+	}
+	if d.Simple == nil && d.Schedule == nil && d.BucketBy == "" && len(d.Prerequisites) == 0 {
+		return mustJSON(plain)
+	}
+	x := e.expression(key, d)
+	if d.Simple != nil {
+		plain.State = "ENABLED"
+		if d.State == "DISABLED" {
+			plain.State = d.State
+		}
+		plain.Variants = map[string]json.RawMessage{"on": json.RawMessage("true"), "off": json.RawMessage("false")}
+	}
+	plain.DefaultVariant, plain.Targeting = x.fallback, nil
+	if x.rule != nil {
+		plain.Targeting = mustJSON(x.rule)
+	}
+	if x.gate != nil {
+		e.gated(key, d, &plain, x)
+	}
+	if d.BucketBy != "" {
+		e.note(key, "bucketBy: where "+d.BucketBy+" is neither a string nor a number, flagd fails with PARSE_ERROR")
+	}
+	if len(plain.Targeting) > maxExport {
+		e.note(key, "written out as plain flagd its targeting has "+strconv.Itoa(len(plain.Targeting))+" bytes, over 65536: exported as DISABLED")
+		plain.State, plain.Targeting = "DISABLED", nil
+	}
+	return mustJSON(plain)
+}
+
+// gated puts the gate around the rule. While it is closed the rule gives null, and so a flag of the full form loses its
+// default variant: the code's default counts, as it does in a disabled flag.
+func (e *exporter) gated(key string, d Definition, plain *Definition, x expression) {
+	inside := x.rule
+	switch {
+	case d.Simple != nil && inside == nil:
+		inside = *x.fallback
+		off := "off"
+		plain.DefaultVariant = &off
+	case d.Simple != nil:
+	case inside == nil && x.fallback != nil:
+		inside, plain.DefaultVariant = *x.fallback, nil
+	case x.fallback != nil:
+		inside, plain.DefaultVariant = rule{"if": list{rule{"===": list{inside, nil}}, *x.fallback, inside}}, nil
+	}
+	plain.Targeting = mustJSON(rule{"if": list{x.gate, inside, nil}})
+	e.note(key, "its schedule or prerequisites are written as targeting: reasons are TARGETING_MATCH and DEFAULT in the place of STATIC and DISABLED, "+
+		"and a prerequisite that fails is PARSE_ERROR in the place of DISABLED")
+}
+
+type (
+	rule = map[string]any
+	list = []any
+)
+
+// expression is a flag as a rule, what counts where the rule gives null, and what must hold for either.
+type expression struct {
+	rule     any // nil where there is none
+	fallback *string
+	gate     any // nil where it is always open
+}
+
+func data(path string) any { return rule{"var": path} }
+
+var timestamp = rule{"var": "$flagd.timestamp"}
+
+func (e *exporter) expression(key string, d Definition) expression {
+	var x expression
+	if d.Simple != nil {
+		x = e.simple(key, d)
+	} else {
+		x.fallback = d.DefaultVariant
+		if targeting := decode(d.Targeting); targeting != nil && len(d.Targeting) > len("{}") {
+			x.rule = e.rewrite(targeting, d.BucketBy, "")
+		}
+	}
+	var conditions list
+	if s := d.Schedule; s != nil {
+		if !s.From.IsZero() {
+			conditions = append(conditions, rule{">=": list{timestamp, s.From.Unix()}})
+		}
+		if !s.Until.IsZero() {
+			conditions = append(conditions, rule{"<": list{timestamp, s.Until.Unix()}})
+		}
+		if len(s.Ramp) > 0 && d.Simple == nil {
+			conditions = append(conditions, steps(s.Ramp, false, func(percent float64) any { return share(d.BucketBy, percent) }))
+		}
+	}
+	for _, p := range d.Prerequisites {
+		conditions = append(conditions, e.prerequisite(p))
+	}
+	switch len(conditions) {
+	case 0:
+	case 1:
+		x.gate = conditions[0]
+	default:
+		x.gate = rule{"and": conditions}
+	}
+	return x
+}
+
+func decode(text json.RawMessage) any {
+	if len(text) == 0 {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var v any
+	if decoder.Decode(&v) != nil {
+		return nil
+	}
+	return v
+}
+
+// steps is a ramp as a chain of conditions on the time.
+func steps(ramp []Step, before any, at func(percent float64) any) any {
+	chain := list{rule{"<": list{timestamp, ramp[0].At.Unix()}}, before}
+	for i, s := range ramp {
+		if i+1 < len(ramp) {
+			chain = append(chain, rule{"<": list{timestamp, ramp[i+1].At.Unix()}})
+		}
+		chain = append(chain, at(s.Percent))
+	}
+	return rule{"if": chain}
+}
+
+func weights(percent float64, in, out string) (list, list) {
+	weight := int64(percent*percentScale/100 + 0.5)
+	return list{in, weight}, list{out, percentScale - weight}
+}
+
+// known is the condition that there is somebody to put into a bucket.
+func known(path string) any {
+	return rule{"and": list{rule{"!==": list{data(path), nil}}, rule{"!==": list{data(path), ""}}}}
+}
+
+// share says whether somebody is among a full form's ramp.
+func share(bucketBy string, percent float64) any {
+	switch percent {
+	case 0:
+		return false
+	case 100:
+		return true
+	}
+	path := bucketBy
+	if path == "" {
+		path = targetingKeyName
+	}
+	in, out := weights(percent, "in", "out")
+	salted := rule{"cat": list{data("$flagd.flagKey"), ".ramp", data(path)}}
+	return rule{"and": list{known(path), rule{"===": list{rule{"fractional": list{salted, in, out}}, "in"}}}}
+}
+
+// simple is the short form.
+func (e *exporter) simple(key string, d Definition) expression {
+	s := d.Simple
+	on, off := "on", "off"
+	hasRamp := d.Schedule != nil && len(d.Schedule.Ramp) > 0
+	switch {
+	case s.Enabled:
+		return expression{fallback: &on}
+	case s.RolloutPercent == 0 && len(s.Users) == 0 && !hasRamp:
+		return expression{fallback: &off}
+	}
+	share := func(percent float64) any {
+		if s.Bucketing == "ring" && percent > 0 && percent < 100 {
+			return nil
+		}
+		in, out := weights(percent, on, off)
+		return e.rewrite(rule{"fractional": list{in, out}}, d.BucketBy, "")
+	}
+	if s.Bucketing == "ring" && (hasRamp || s.RolloutPercent > 0 && s.RolloutPercent < 100) {
+		e.note(key, "bucketing ring: flagd has no MD5, so that all but the listed users are off")
+	}
+	x := expression{rule: share(s.RolloutPercent), fallback: &off}
+	if hasRamp {
+		x.rule = steps(d.Schedule.Ramp, share(0), share)
+	}
+	if len(s.Users) > 0 {
+		x.rule = rule{"if": list{rule{"in": list{data(targetingKeyName), s.Users}}, on, x.rule}}
+	}
+	return x
+}
+
+// rewrite gives fractionals without a key of their own the key that they stand for: the flag's name and bucketBy. flagKey
+// is set where the rule moves into another flag.
+func (e *exporter) rewrite(v any, bucketBy, flagKey string) any {
+	if bucketBy == "" && flagKey == "" {
+		return v
+	}
+	switch v := v.(type) {
+	case list:
+		out := make(list, len(v))
+		for i := range v {
+			out[i] = e.rewrite(v[i], bucketBy, flagKey)
+		}
+		return out
+	case rule:
+		for name, arg := range v {
+			return e.rewriteOperation(v, name, arg, bucketBy, flagKey)
+		}
+	}
+	return v
+}
+
+func (e *exporter) rewriteOperation(v rule, name string, arg any, bucketBy, flagKey string) any {
+	switch {
+	case len(v) != 1:
+		return v
+	case name == "$ref":
+		segment, _ := arg.(string)
+		return e.rewrite(decode(e.evaluators[segment]), bucketBy, flagKey)
+	case name == "var" && flagKey != "" && arg == "$flagd.flagKey":
+		return flagKey
+	}
+	args, _ := arg.(list)
+	if name != "fractional" || len(args) == 0 {
+		return rule{name: e.rewrite(arg, bucketBy, flagKey)}
+	}
+	switch key := args[0].(type) {
+	case nil:
+		return e.keyed(args[1:], bucketBy, flagKey)
+	case list:
+		return e.keyed(args, bucketBy, flagKey)
+	case rule: // a key that is null at evaluation is as none
+		key, _ = e.rewrite(key, bucketBy, flagKey).(rule)
+		explicit := rule{name: e.rewrite(arg, bucketBy, flagKey)}
+		return rule{"if": list{rule{"===": list{key, nil}}, e.keyed(args[1:], bucketBy, flagKey), explicit}}
+	}
+	return rule{name: e.rewrite(arg, bucketBy, flagKey)}
+}
+
+// keyed is a fractional with the key written down; null where there is nobody to put into a bucket.
+func (e *exporter) keyed(buckets list, bucketBy, flagKey string) any {
+	path, salt := bucketBy, any(flagKey)
+	if path == "" {
+		path = targetingKeyName
+	}
+	if flagKey == "" {
+		salt = data("$flagd.flagKey")
+	}
+	rewritten, _ := e.rewrite(buckets, bucketBy, flagKey).(list)
+	keyed := append(list{rule{"cat": list{salt, data(path)}}}, rewritten...)
+	return rule{"if": list{known(path), rule{"fractional": keyed}, nil}}
+}
+
+// prerequisite writes another flag's rule down as a condition.
+func (e *exporter) prerequisite(p Prerequisite) any {
+	d, ok := e.definitions[p.Flag]
+	if !ok || d.Archived || d.State == "DISABLED" {
+		return false
+	}
+	x := e.expression(p.Flag, d)
+	isDefault := x.fallback != nil && *x.fallback == p.Variant
+	condition := any(isDefault)
+	if x.rule != nil {
+		condition = gives(e.rewrite(x.rule, d.BucketBy, p.Flag), p.Variant, isDefault)
+	}
+	switch {
+	case x.gate == nil:
+		return condition
+	case d.Simple != nil && p.Variant == "off":
+		return rule{"or": list{rule{"!": list{e.rewrite(x.gate, d.BucketBy, p.Flag)}}, condition}}
+	}
+	return rule{"and": list{e.rewrite(x.gate, d.BucketBy, p.Flag), condition}}
+}
+
+// gives compares a rule's result with a variant's name, which it may also give as a boolean or, for the default, as null.
+func gives(inner any, name string, isDefault bool) any {
+	alternatives := list{rule{"===": list{inner, name}}}
+	if isDefault {
+		alternatives = append(alternatives, rule{"===": list{inner, nil}})
+	}
+	if name == "true" || name == "false" {
+		alternatives = append(alternatives, rule{"===": list{inner, name == "true"}})
+	}
+	if f, err := strconv.ParseFloat(name, 64); err == nil && string(appendJSONNumber(nil, f)) == name {
+		alternatives = append(alternatives, rule{"===": list{inner, f}})
+	}
+	if len(alternatives) == 1 {
+		return alternatives[0]
+	}
+	return rule{"or": alternatives}
+}

@@ -1,0 +1,135 @@
+// Package flag is the feature-flag engine: it reads flagd documents strictly, compiles them once, and evaluates flags
+// without allocating, with flagd's semantics. Beside flagd's members it knows a short form, prerequisites, schedules with
+// ramps, and buckets by any attribute. It needs the standard library alone.
+package flag
+
+// variant is one of a flag's values, and the answer that holds it.
+type variant struct {
+	name   string
+	text   string // the value's JSON, as the document writes it
+	value  Value
+	result Result
+}
+
+// flag is a compiled flag. Its answers are made once; an evaluation only chooses.
+type flag struct {
+	key      string
+	rule     node
+	fixed    bool   // always answers with fallback: without a rule, disabled, or broken
+	fallback Result // where the rule gives null
+	closed   Result // where the gate is closed
+	unknown  Result // where the rule gives no variant
+	variants []variant
+	byName   map[string]int // from manyVariants on
+	gate     *gate
+	salt     murmur // the state of the hash after the flag's key
+	rampSalt murmur
+	bucketBy []part
+	ramp     []rampStep
+	ring     bool
+	third    bool // flagd's third hash version
+}
+
+const manyVariants = 12
+
+// evaluate chooses an answer.
+func (f *flag) evaluate(ctx *Context) Result {
+	if f.gate != nil && !f.gate.open(f, ctx) {
+		return f.closed
+	}
+	if f.fixed {
+		return f.fallback
+	}
+	m := machine{ctx: ctx, flag: f}
+	v := m.eval(&f.rule)
+	r := f.result(v, m.failure)
+	if m.scratch != nil {
+		m.close()
+	}
+	return *r
+}
+
+// result finds the answer for what a rule gave. It is made before the scratch, which v may point into, is given back.
+func (f *flag) result(v Value, failure string) *Result {
+	switch {
+	case failure != "":
+		return f.failed(failure)
+	case v.kind == kindNull:
+		return &f.fallback
+	case v.kind == kindString:
+		if i := f.find(v.str()); i >= 0 {
+			return &f.variants[i].result
+		}
+		return &f.unknown
+	case v.kind == kindBool:
+		name := "false"
+		if v.isTrue() {
+			name = "true"
+		}
+		if i := f.find(name); i >= 0 {
+			return &f.variants[i].result
+		}
+		return &f.unknown
+	case hasNoJSON(v):
+		return f.failed("the rule gave a number that JSON can't say")
+	case v.kind == kindNumber:
+		var buffer [32]byte
+		if i := f.find(text(appendJSONNumber(buffer[:0], v.num()))); i >= 0 {
+			return &f.variants[i].result
+		}
+	}
+	return &f.unknown
+}
+
+// failed allocates: a rule that fails is an error of whoever wrote it, and a checked one fails only by its context.
+func (f *flag) failed(why string) *Result {
+	return &Result{Reason: ReasonError, ErrorCode: ParseError, ErrorDetails: why, Metadata: f.fallback.Metadata}
+}
+
+func (f *flag) find(name string) int {
+	if f.byName != nil {
+		if i, ok := f.byName[name]; ok {
+			return i
+		}
+		return -1
+	}
+	return find(f.variants, name)
+}
+
+func find(variants []variant, name string) int {
+	for i := range variants {
+		if variants[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// variantName is the name that a rule's result stands for.
+func variantName(v Value) string {
+	switch v.kind {
+	case kindBool:
+		if v.isTrue() {
+			return "true"
+		}
+		return "false"
+	case kindNumber:
+		return string(appendJSONNumber(nil, v.num()))
+	}
+	return v.textOf()
+}
+
+// hasNoJSON finds NaN and the infinities, on which flagd fails when it writes the result.
+func hasNoJSON(v Value) bool {
+	switch v.kind {
+	case kindNumber:
+		return v.num()-v.num() != 0
+	case kindList:
+		for _, item := range v.items() {
+			if hasNoJSON(item) {
+				return true
+			}
+		}
+	}
+	return false
+}
