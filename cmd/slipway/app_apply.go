@@ -39,7 +39,7 @@ func (o *appApplyOptions) run(ctx context.Context) error {
 	if o.file == "" {
 		return usageError{errors.New("say which file with -f")}
 	}
-	text, err := o.read()
+	text, err := o.read(o.file)
 	if err != nil {
 		return err
 	}
@@ -62,17 +62,18 @@ func (o *appApplyOptions) run(ctx context.Context) error {
 	return err
 }
 
-func (o *appApplyOptions) read() ([]byte, error) {
-	if o.file == "-" {
-		return io.ReadAll(o.in)
+// read reads a file that was named on the command line; - is standard input.
+func (p *program) read(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(p.in)
 	}
-	path := o.file
+	path := file
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(o.dir, path)
+		path = filepath.Join(p.dir, path)
 	}
 	text, err := os.ReadFile(path)
 	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
-		err = fmt.Errorf("%s: %w", o.file, failed.Err)
+		err = fmt.Errorf("%s: %w", file, failed.Err)
 	}
 	return text, err
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
@@ -47,6 +48,13 @@ func (p *program) connect(ctx context.Context) (*client, error) {
 type problem struct{ api.Problem }
 
 func (p problem) Error() string {
+	if len(p.Errors) > 0 {
+		lines := []string{"the document can't be right:"}
+		for _, each := range p.Errors {
+			lines = append(lines, "  "+each.Pointer+": "+each.Detail)
+		}
+		return strings.Join(lines, "\n")
+	}
 	if p.Field != "" && p.Status != http.StatusNotFound { // a 404 names what isn't there by itself
 		return p.Field + ": " + p.Detail
 	}
@@ -86,6 +94,11 @@ func (c *client) put(ctx context.Context, path string, in, out any) error {
 
 // ask sends one request; again tells whether another try could fare better.
 func (c *client) ask(ctx context.Context, method, path string, in, out any) (again bool, err error) {
+	return c.send(ctx, method, path, http.Header{}, in, out)
+}
+
+// send is ask with headers.
+func (c *client) send(ctx context.Context, method, path string, header http.Header, in, out any) (again bool, err error) {
 	var body []byte
 	if in != nil {
 		if body, err = json.Marshal(in); err != nil {
@@ -96,7 +109,8 @@ func (c *client) ask(ctx context.Context, method, path string, in, out any) (aga
 	if err != nil {
 		return false, err
 	}
-	if in != nil {
+	r.Header = header
+	if in != nil && header.Get("Content-Type") == "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	if err := c.signed(ctx, r, body); err != nil {

@@ -104,8 +104,10 @@ func signed(r *http.Request, body []byte) bool {
 	if err != nil {
 		return false
 	}
-	if kind := r.Header.Get("Content-Type"); kind != "" {
-		again.Header.Set("Content-Type", kind)
+	for _, name := range []string{"Content-Type", "If-Match", "If-None-Match", "X-Slipway-Reason"} {
+		if value := r.Header.Get(name); value != "" {
+			again.Header.Set(name, value)
+		}
 	}
 	sum := sha256.Sum256(body)
 	err = v4.NewSigner().SignHTTP(context.Background(), aws.Credentials{AccessKeyID: "test", SecretAccessKey: "secret"}, again,

@@ -26,6 +26,7 @@ func main() {
 		Store: s, Cancel: cancel.Run, Sources: source.NewS3(s3.NewFromConfig(e.AWS), bucket),
 		Output:  logs.New(cloudwatchlogs.NewFromConfig(e.AWS), e.Get("SLIPWAY_LOG_GROUP")),
 		Machine: api.NewStateMachine(steps, e.Get("SLIPWAY_STATE_MACHINE_ARN")),
+		Flags:   e.Flags(),
 		Bucket:  bucket, Now: time.Now, Entropy: rand.Reader, Log: e.Log,
 	}
 	lambda.Start(api.Lambda(control.Handler()))

@@ -10,5 +10,5 @@ import (
 func main() {
 	e := boot.Load()
 	s := e.Store()
-	e.Start("deploy", &pipeline.Deploy{Workshop: shop.Workshop(e, s), Hooks: shop.Hooks(e), Heads: s, Targets: shop.Targets(e)})
+	e.Start("deploy", &pipeline.Deploy{Workshop: shop.Workshop(e, s), Hooks: shop.Hooks(e), Heads: s, Targets: shop.Targets(e), Flags: e.Flags()})
 }

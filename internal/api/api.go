@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"time"
 
@@ -63,6 +64,7 @@ type Control struct {
 	Sources Sources
 	Output  Output
 	Machine Machine
+	Flags   Flags
 	Bucket  string           // where clients upload bundles
 	Now     func() time.Time // the clock of ids and records
 	Entropy io.Reader        // of ids; crypto/rand.Reader
@@ -79,7 +81,7 @@ type action func(r *http.Request) (int, any, error)
 // Handler gives the API's routes, with everything around them: errors as problem+json, a log line a request.
 func (c *Control) Handler() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, act := range map[string]action{
+	actions := map[string]action{
 		"POST /v1/deployments":                                    c.createDeployment,
 		"GET /v1/deployments":                                     c.listDeployments,
 		"GET /v1/deployments/{id}":                                c.getDeployment,
@@ -91,7 +93,9 @@ func (c *Control) Handler() http.Handler {
 		"GET /v1/apps/{app}":                                      c.getApp,
 		"GET /v1/apps/{app}/environments/{environment}":           c.getEnvironment,
 		"POST /v1/apps/{app}/environments/{environment}/rollback": c.rollBackEnvironment,
-	} {
+	}
+	maps.Copy(actions, c.flagActions())
+	for pattern, act := range actions {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			x := w.(*exchange)
 			x.status, x.body, x.err = act(r)

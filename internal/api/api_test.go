@@ -79,15 +79,19 @@ func world(t testing.TB) *apitest.Cloud {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// ask sends a request as "METHOD /target content-type=…" with a body.
+// ask sends a request as "METHOD /target" with a body. Headers may follow the target as " name=value", in the order of
+// content-type (JSON where it isn't said), if-match, if-none-match, x-slipway-reason.
 func ask(h http.Handler, line, body string) *httptest.ResponseRecorder {
-	line, contentType, ok := strings.Cut(line, " content-type=")
-	if !ok {
-		contentType = "application/json"
+	header := http.Header{"Content-Type": {"application/json"}}
+	for _, name := range []string{"x-slipway-reason", "if-none-match", "if-match", "content-type"} {
+		if before, value, ok := strings.Cut(line, " "+name+"="); ok {
+			line = before
+			header.Set(name, value)
+		}
 	}
 	method, target, _ := strings.Cut(line, " ")
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	r.Header.Set("Content-Type", contentType)
+	r.Header = header
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w

@@ -23,22 +23,9 @@ const MaxBody = 256 << 10
 // decode reads a JSON body into the struct that v points to. It takes nothing that encoding/json would let pass or
 // guess at: unknown, repeated or differently spelt fields, a second value. No body at all is an empty object.
 func decode(r *http.Request, v any) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-	switch {
-	case err != nil:
-		return deploy.Errorf(deploy.Invalid, "", "the body can't be read: %w", err)
-	case len(body) > MaxBody:
-		return deploy.Errorf(deploy.TooLarge, "", "the body has more than %d bytes", MaxBody)
-	case len(body) == 0:
-		return nil
-	}
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return refusal{http.StatusUnsupportedMediaType, fmt.Sprintf("the content type is %q; want application/json",
-			deploy.Cut(r.Header.Get("Content-Type"), 80))}
-	}
-	var syntax *json.SyntaxError
-	if err := json.Unmarshal(body, new(json.RawMessage)); errors.As(err, &syntax) {
-		return deploy.Errorf(deploy.Invalid, "", "the body is not JSON: %s, at byte %d", syntax, syntax.Offset)
+	body, err := text(r, MaxBody, "application/json")
+	if err != nil || len(body) == 0 {
+		return err
 	}
 	s := strict{json.NewDecoder(bytes.NewReader(body))}
 	s.UseNumber()
@@ -49,6 +36,39 @@ func decode(r *http.Request, v any) error {
 		return deploy.Errorf(deploy.Invalid, "", "the body: %w", err)
 	}
 	return nil
+}
+
+// text reads a body of JSON that has at most so many bytes and one of the media types. No body at all is fine.
+func text(r *http.Request, most int, media ...string) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
+	switch {
+	case err != nil:
+		return nil, deploy.Errorf(deploy.Invalid, "", "the body can't be read: %w", err)
+	case len(body) > most:
+		return nil, deploy.Errorf(deploy.TooLarge, "", "the body has more than %d bytes", most)
+	case len(body) == 0:
+		return nil, nil
+	}
+	if given, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || !slices.Contains(media, given) {
+		return nil, refusal{http.StatusUnsupportedMediaType, fmt.Sprintf("the content type is %q; want %s",
+			deploy.Cut(r.Header.Get("Content-Type"), 80), strings.Join(media, " or "))}
+	}
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(body, new(json.RawMessage)); errors.As(err, &syntax) {
+		return nil, deploy.Errorf(deploy.Invalid, "", "the body is not JSON: %s, at byte %d", syntax, syntax.Offset)
+	}
+	return body, nil
+}
+
+// object reads a body that is one JSON object without a repeated member, and gives it as it came.
+func object(r *http.Request, media ...string) ([]byte, error) {
+	body, err := text(r, MaxBody, media...)
+	if err != nil || len(body) == 0 {
+		return []byte("{}"), err
+	}
+	s := strict{json.NewDecoder(bytes.NewReader(body))}
+	s.UseNumber()
+	return body, s.value("", reflect.TypeFor[map[string]any]())
 }
 
 // strict walks over JSON beside the Go type that it is meant for, to name what doesn't fit by its whole path.
@@ -143,13 +163,13 @@ func fits(path, is string, t reflect.Type, kinds ...reflect.Kind) error {
 }
 
 var wanted = map[reflect.Kind]string{
-	reflect.String: "text", reflect.Bool: "true or false", reflect.Int64: "a whole number", reflect.Slice: "a list",
+	reflect.String: "text", reflect.Bool: "true or false", reflect.Int64: "a whole number", reflect.Float64: "a number", reflect.Slice: "a list",
 	reflect.Struct: "an object", reflect.Map: "an object",
 }
 
 // number holds free numbers to what DynamoDB can keep: magnitudes from 1e-130 to 9.9e125.
 func number(path, text string, t reflect.Type) error {
-	if err := fits(path, "a number", t, reflect.Int64); err != nil {
+	if err := fits(path, "a number", t, reflect.Int64, reflect.Float64); err != nil {
 		return err
 	}
 	if t.Kind() == reflect.Int64 {

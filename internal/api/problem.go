@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/slipway-cd/slipway/internal/board"
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/flag"
 )
 
 // Problem is an error's answer, RFC 9457's application/problem+json.
@@ -16,6 +18,15 @@ type Problem struct {
 	Detail    string `json:"detail"`
 	Field     string `json:"field,omitempty"`      // of the request, that is at fault
 	RequestID string `json:"request_id,omitempty"` // of a 500: what to look for in the log
+
+	Errors  []Fault `json:"errors,omitempty"`  // each place of a flag document that can't be right
+	Version *int64  `json:"version,omitempty"` // of a 412 and 428: what is there
+}
+
+// Fault is one place of a document that can't be right.
+type Fault struct {
+	Pointer string `json:"pointer"` // a JSON pointer into the request's body; "" is the whole
+	Detail  string `json:"detail"`  // what would be right
 }
 
 // statuses is the one table from a Kind to HTTP. Kinds of a deployment's own failures are on its record, not in an
@@ -42,6 +53,8 @@ var problemTypes = map[int][2]string{
 	http.StatusNotFound:              {"not-found", "There is no such thing"},
 	http.StatusMethodNotAllowed:      {"method-not-allowed", "The route has other methods"},
 	http.StatusConflict:              {"conflict", "The state of things forbids it"},
+	http.StatusPreconditionFailed:    {"precondition-failed", "Another version is there by now"},
+	http.StatusPreconditionRequired:  {"precondition-required", "The request must say which version it changes"},
 	http.StatusRequestEntityTooLarge: {"too-large", "The request is over a bound"},
 	http.StatusUnsupportedMediaType:  {"unsupported-media-type", "The body is not JSON"},
 	http.StatusInternalServerError:   {"internal", "Something went wrong on our side"},
@@ -70,10 +83,29 @@ func problemOf(err error, requestID string) Problem {
 	if errors.As(err, &r) {
 		status = r.status
 	}
+	var unmatched *board.Unmatched
+	var invalid *flag.Invalid
+	switch {
+	case errors.As(err, &unmatched):
+		status = http.StatusPreconditionFailed
+		if unmatched.Silent {
+			status = http.StatusPreconditionRequired
+		}
+	case errors.As(err, &invalid):
+		status = http.StatusBadRequest
+	}
 	p := Problem{Type: "urn:slipway:problem:" + problemTypes[status][0], Title: problemTypes[status][1], Status: status}
 	if status == http.StatusInternalServerError {
 		p.Detail, p.RequestID = "the log has it under the request's id "+requestID, requestID
 		return p
+	}
+	if unmatched != nil {
+		p.Version = &unmatched.Version
+	}
+	if invalid != nil {
+		for _, each := range invalid.Problems {
+			p.Errors = append(p.Errors, Fault{each.Path, each.Message})
+		}
 	}
 	p.Field = field
 	p.Detail = strings.TrimPrefix(err.Error(), field+": ")

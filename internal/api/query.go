@@ -45,6 +45,15 @@ func (q *query) refuse(field, format string, args ...any) {
 // text gives a parameter, "" where it isn't there.
 func (q *query) text(name string) string { return q.values.Get(name) }
 
+// truth gives a switch, false where it isn't there.
+func (q *query) truth(name string) bool {
+	text := q.text(name)
+	if q.values.Has(name) && text != "true" && text != "false" {
+		q.refuse(name, "%q; want true or false", deploy.Cut(text, 40))
+	}
+	return text == "true"
+}
+
 // limit gives the page's size.
 func (q *query) limit(byDefault, most int) int {
 	text := q.text("limit")

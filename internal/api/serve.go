@@ -53,6 +53,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x.err != nil {
 		p := problemOf(x.err, id)
 		x.status, body, contentType = p.Status, p, "application/problem+json"
+		if p.Version != nil && *p.Version != 0 {
+			w.Header().Set("ETag", etag(*p.Version))
+		}
+	}
+	if t, ok := body.(tagged); ok {
+		w.Header().Set("ETag", etag(t.version))
+		body = t.body
+	}
+	if n, ok := body.(noted); ok && n.notes != "" {
+		w.Header().Set("Slipway-Notes", n.notes)
 	}
 	if allow := x.header.Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)

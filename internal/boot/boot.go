@@ -66,6 +66,11 @@ func (e *Env) Store() *store.Store {
 	return store.New(dynamodb.NewFromConfig(e.AWS), e.Get("SLIPWAY_DEPLOYMENTS_TABLE"))
 }
 
+// Flags is the flags table.
+func (e *Env) Flags() *store.Flags {
+	return store.NewFlags(dynamodb.NewFromConfig(e.AWS), e.Get("SLIPWAY_FLAGS_TABLE"))
+}
+
 // Desk is what every stage works with.
 func (e *Env) Desk(s *store.Store) pipeline.Desk {
 	return pipeline.Desk{Records: s, Now: time.Now, Log: e.Log}

@@ -77,9 +77,9 @@ func commitShape() *shape {
 
 func commitKeys(override bool) []key {
 	d := deploy.DefaultConfig()
-	once := ""
+	once, everywhere := "", ""
 	if override {
-		once = "a release is built once and promoted unchanged"
+		once, everywhere = "a release is built once and promoted unchanged", "a release introduces the same flags everywhere"
 	}
 	script := func(about string, standard any) *shape {
 		return &shape{about: about + " Run by sh in the commit's workspace.", standard: standard}
@@ -104,6 +104,9 @@ func commitKeys(override bool) []key {
 			standard: d.HealthyCount}},
 		{name: "rollback_enabled", shape: &shape{kind: truth, about: "Whether a failed deployment is taken back by itself.", standard: d.RollbackEnabled}},
 		{name: "hooks", shape: hooks()},
+		{name: "flags", not: everywhere, shape: &shape{kind: list, max: deploy.MaxReleaseFlags,
+			about: "The feature flags that the release introduces. Deploying it creates those that are missing, off; a rollback switches them off first.",
+			each:  &shape{pattern: `^[a-zA-Z0-9._-]{1,128}$`, about: "A flag's key."}}},
 	}
 	if override { // silence here means the top level's value, not the default
 		forget(keys)

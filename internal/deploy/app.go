@@ -61,6 +61,7 @@ var (
 	aliasPattern    = lazily(`^[A-Za-z0-9-_]{1,128}$`)
 	numberPattern   = lazily(`^[0-9]+$`)
 	variablePattern = lazily(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	flagPattern     = lazily(`^[a-zA-Z0-9._-]{1,128}$`)
 )
 
 // lazily compiles a pattern once, and gives its match.

@@ -16,6 +16,7 @@ type Config struct {
 	HealthyCount       int               `json:"health_check_successes"`
 	RollbackEnabled    bool              `json:"rollback_enabled"`
 	Hooks              Hooks             `json:"hooks"`
+	Flags              []string          `json:"flags,omitempty"` // that the release introduces, by their keys
 }
 
 // Scripts are shell commands, run by sh in the commit's workspace. An empty one is not run.
@@ -70,6 +71,7 @@ const (
 	MaxArtifacts          = 20
 	MaxScript             = 16 << 10 // bytes
 	MaxHooks              = 10       // at each point
+	MaxReleaseFlags       = 50
 )
 
 // Validate checks the values; its error names the field as slipway.yaml spells it.
@@ -99,7 +101,25 @@ func (c *Config) Validate() error {
 	if c.HealthyCount < 1 || c.HealthyCount > MaxHealthyCount {
 		return FieldErrorf("health_check_successes", "%d; want 1 to %d", c.HealthyCount, MaxHealthyCount)
 	}
+	if err := c.validateFlags(); err != nil {
+		return err
+	}
 	return c.Hooks.validate()
+}
+
+// FlagRule is what a flag's key has to be, in words.
+const FlagRule = "1 to 128 letters, digits, dots, hyphens and _"
+
+func (c *Config) validateFlags() error {
+	if len(c.Flags) > MaxReleaseFlags {
+		return FieldErrorf("flags", "%d of them; want at most %d", len(c.Flags), MaxReleaseFlags)
+	}
+	for i, key := range c.Flags {
+		if !flagPattern(key) {
+			return FieldErrorf(fmt.Sprintf("flags[%d]", i), "%q is not a flag's key; want %s", key, FlagRule)
+		}
+	}
+	return nil
 }
 
 func (s Scripts) byName() map[string]string {

@@ -38,6 +38,7 @@ var world struct {
 	cloud *local.Cloud
 	out   local.Outputs
 	store *store.Store
+	flags *store.Flags
 	sfn   *sfn.Client
 	s3    *s3.Client
 	fn    *lambda.Client
@@ -71,6 +72,7 @@ func withWorld(m *testing.M) (int, error) {
 	cfg := cloud.Config()
 	world.cloud, world.out = cloud, out
 	world.store = store.New(dynamodb.NewFromConfig(cfg), out.DeploymentsTable)
+	world.flags = store.NewFlags(dynamodb.NewFromConfig(cfg), out.FlagsTable)
 	world.sfn, world.s3, world.fn = sfn.NewFromConfig(cfg), s3.NewFromConfig(cfg), lambda.NewFromConfig(cfg)
 	return m.Run(), nil
 }

@@ -15,6 +15,7 @@ type Deploy struct {
 	Hooks   Hooks
 	Heads   Heads
 	Targets Targets
+	Flags   Flags
 }
 
 // Targets changes what serves. Weights are absolute and read back, so that a call may be made again.
@@ -31,6 +32,9 @@ func (s *Deploy) Run(ctx context.Context, call Call) (*State, error) {
 		b.place = d.Release.Artifacts
 		defer func() { err = errors.Join(err, b.close()) }()
 		if err := s.before(ctx, b); err != nil {
+			return done{}, err
+		}
+		if err := s.introduce(ctx, st, d); err != nil {
 			return done{}, err
 		}
 		if err := s.mark(ctx, st, d); err != nil {

@@ -15,6 +15,7 @@ type Rollback struct {
 	Hooks   Hooks
 	Heads   Heads
 	Targets Targets
+	Flags   Flags
 }
 
 // Run undoes what a failed deployment changed, or does a rollback that somebody asked for. Without a change, or with
@@ -147,10 +148,13 @@ func restored(d *deploy.Deployment) *deploy.Live {
 	return l
 }
 
-// back runs hooks and script, and moves the target.
+// back switches the release's flags off, runs hooks and script, and moves the target.
 func (r *Rollback) back(ctx context.Context, st *State, b *bench, to *deploy.Live) (string, deploy.Outcome, error) {
 	d := b.d
 	b.vars = map[string]string{"SLIPWAY_ROLLBACK_TO_COMMIT": to.CommitSHA}
+	if err := r.switchOff(ctx, st, d, to); err != nil {
+		return "", "", err
+	}
 	if err := r.Hooks.run(ctx, b, "pre_rollback"); err != nil {
 		return "", "", err
 	}

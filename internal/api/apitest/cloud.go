@@ -33,6 +33,7 @@ type Cloud struct {
 	lines   map[string][]deploy.Line
 	next    []string         // what the deployments to come will do
 	courses map[string][]act // what the running ones have before them
+	flags   flags
 }
 
 // Bucket is where clients upload bundles.
@@ -44,12 +45,13 @@ func New() *Cloud {
 		now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), entropy: rand.NewChaCha8([32]byte{1}),
 		apps: map[string]deploy.App{}, records: map[string]deploy.Deployment{}, heads: map[string]deploy.Head{},
 		bundles: map[string]bool{}, lines: map[string][]deploy.Line{}, courses: map[string][]act{},
+		flags: newFlags(),
 	}
 }
 
 // Control gives the API over the cloud.
 func (c *Cloud) Control(log *slog.Logger) *api.Control {
-	return &api.Control{Store: c, Cancel: c.Cancel, Sources: c, Output: c, Machine: c, Bucket: Bucket, Now: c.Now, Entropy: c.entropy, Log: log}
+	return &api.Control{Store: c, Cancel: c.Cancel, Sources: c, Output: c, Machine: c, Flags: c, Bucket: Bucket, Now: c.Now, Entropy: c.entropy, Log: log}
 }
 
 // Now is the cloud's clock.

@@ -1,0 +1,215 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/slipway-cd/slipway/internal/api"
+	"github.com/slipway-cd/slipway/internal/board"
+	"github.com/slipway-cd/slipway/internal/flag"
+)
+
+const preview = "/v1/apps/shop/environments/preview"
+
+func read[T any](t *testing.T, w *httptest.ResponseRecorder) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil || w.Code >= 300 {
+		t.Fatalf("%d %s, %v", w.Code, w.Body, err)
+	}
+	return v
+}
+
+// TestETags: what an answer gives as its ETag is what If-Match takes.
+func TestETags(t *testing.T) {
+	h := world(t).Control(quiet()).Handler()
+	tag := func(line, body, want string) string {
+		t.Helper()
+		got := ask(h, line, body).Header().Get("ETag")
+		if got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+		return got
+	}
+	first := tag("PUT "+preview+"/flags/cart", `{"enabled":true}`, `"1"`)
+	second := tag("PATCH "+preview+"/flags/cart if-match="+first, `{"enabled":false}`, `"2"`)
+	tag("GET "+preview+"/flags/cart", "", second)
+	tag("POST "+preview+"/flags/cart/enable if-match="+first, "", second) // the 412 says what is there
+	tag("POST "+preview+"/flags/cart/enable", "", second)                 // and so does the 428
+	revision := tag("GET "+preview+"/flags", "", `"2"`)
+	tag("PUT "+preview+"/flags?dry_run=true", `{"flags":{}}`, revision)
+	tag("GET "+preview+"/flags.flagd.json", "", revision)
+	tag("PUT "+preview+"/flags if-match="+revision, `{"flags":{}}`, `"3"`)
+}
+
+// TestWhoAndWhere: a version says who by API Gateway's word, not by the caller's.
+func TestWhoAndWhere(t *testing.T) {
+	h := api.Lambda(world(t).Control(quiet()).Handler())
+	for _, each := range []struct{ method, path, body string }{
+		{"PUT", preview + "/flags/cart", `{"enabled":true}`}, {"GET", preview + "/flags/cart/versions", ""},
+	} {
+		var e events.APIGatewayProxyRequest
+		if err := json.Unmarshal(gatewayEvent(each.method, each.path, each.body, false, nil), &e); err != nil {
+			t.Fatal(err)
+		}
+		e.MultiValueHeaders["X-Slipway-Reason"] = []string{"f%C3%BCr den Start"}
+		e.MultiValueHeaders["X-Forwarded-For"] = []string{"203.0.113.9"}
+		e.RequestContext.Identity.SourceIP, e.RequestContext.Identity.UserAgent = "198.51.100.7", "slipway/1"
+		event, _ := json.Marshal(e)
+		out, err := h.Invoke(t.Context(), event)
+		var answer events.APIGatewayProxyResponse
+		if err != nil || json.Unmarshal(out, &answer) != nil {
+			t.Fatal(err, string(out))
+		}
+		for _, part := range []string{`"by":"arn:aws:iam::123456789012:user/eve"`, `"source_ip":"198.51.100.7"`, `"user_agent":"slipway/1"`, `"why":"für den Start"`} {
+			if each.method == "GET" && !strings.Contains(answer.Body, part) {
+				t.Errorf("no %s in %s", part, answer.Body)
+			}
+		}
+	}
+}
+
+func TestKeyIsShownOnce(t *testing.T) {
+	h := world(t).Control(quiet()).Handler()
+	k := read[api.NewKey](t, ask(h, "POST "+preview+"/evaluation-keys", `{"name":"web"}`))
+	if len(k.Text) != 51 {
+		t.Errorf("key %q", k.Text)
+	}
+	for _, line := range []string{"GET " + preview + "/evaluation-keys", "DELETE " + preview + "/evaluation-keys/" + k.ID, "GET " + preview + "/evaluation-keys"} {
+		w := ask(h, line, "")
+		if strings.Contains(w.Body.String(), k.Text) || strings.Contains(w.Body.String(), board.HashKey(k.Text)) || w.Code != 200 {
+			t.Errorf("%s: %d %s", line, w.Code, w.Body)
+		}
+	}
+	keys := read[api.KeyPage](t, ask(h, "GET "+preview+"/evaluation-keys", ""))
+	if len(keys.Keys) != 1 || keys.Keys[0].RevokedAt == nil {
+		t.Errorf("%+v", keys)
+	}
+	if other := ask(h, "DELETE /v1/apps/shop/environments/staging/evaluation-keys/"+k.ID, ""); other.Code != 404 {
+		t.Errorf("revoked through another environment: %d", other.Code)
+	}
+}
+
+func TestStale(t *testing.T) {
+	c := world(t)
+	h := c.Control(quiet()).Handler()
+	for _, key := range []string{"both", "never", "on-only", "silent"} {
+		ask(h, "PUT "+preview+"/flags/"+key, `{"enabled":true}`)
+	}
+	begin := c.Now()
+	c.Pass(60 * 24 * time.Hour)
+	now := c.Now()
+	c.Serve("shop", "preview", "both", "on", begin, now)
+	c.Serve("shop", "preview", "both", "off", begin, now)
+	c.Serve("shop", "preview", "on-only", "on", begin, now)
+	c.Serve("shop", "preview", "silent", "on", begin, begin.Add(time.Hour))
+	ask(h, "PUT "+preview+"/flags/young", `{"enabled":true}`)
+	show := func(line string) string {
+		var all []string
+		for _, f := range read[api.FlagPage](t, ask(h, line, "")).Flags {
+			all = append(all, fmt.Sprintf("%s=%s", f.Key, f.Usage.Stale))
+		}
+		return strings.Join(all, " ")
+	}
+	if got := show("GET " + preview + "/flags?stale=30"); got != "never=never-evaluated on-only=one-sided silent=not-evaluated" {
+		t.Error(got)
+	}
+	if got := show("GET " + preview + "/flags"); got != "both= never=never-evaluated on-only=one-sided silent=not-evaluated young=" {
+		t.Error(got)
+	}
+	if got := show("GET " + preview + "/flags?stale=90"); got != "" {
+		t.Error(got)
+	}
+	if got := show("GET " + preview + "/flags?stale=30&limit=2"); got != "never=never-evaluated on-only=one-sided" {
+		t.Error(got)
+	}
+}
+
+// TestWritersThroughTheAPI: twenty writers that read, add their own and write with If-Match, until it is in.
+func TestWritersThroughTheAPI(t *testing.T) {
+	h := world(t).Control(quiet()).Handler()
+	ask(h, "PUT "+preview+"/flags/cart", `{"enabled":false}`)
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			for {
+				var f board.Flag
+				var def flag.Definition
+				if json.Unmarshal(ask(h, "GET "+preview+"/flags/cart", "").Body.Bytes(), &f) != nil || json.Unmarshal(f.Definition, &def) != nil {
+					t.Error("can't be read")
+					return
+				}
+				def.Simple.Users = append(def.Simple.Users, fmt.Sprintf("user-%02d", i))
+				body, _ := json.Marshal(def)
+				switch w := ask(h, fmt.Sprintf(`PUT %s/flags/cart if-match="%d"`, preview, f.Version), string(body)); w.Code {
+				case 200:
+					return
+				case 412:
+				default:
+					t.Errorf("%d %s", w.Code, w.Body)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	f := read[board.Flag](t, ask(h, "GET "+preview+"/flags/cart", ""))
+	if n := strings.Count(string(f.Definition), "user-"); n != 20 || f.Version != 21 {
+		t.Errorf("%d of 20 writers, version %d: %s", n, f.Version, f.Definition)
+	}
+}
+
+func TestDocumentBounds(t *testing.T) {
+	h := world(t).Control(quiet()).Handler()
+	fill := func(n int) string { return `{"flags":{}` + strings.Repeat(" ", n-len(`{"flags":{}}`)) + "}" }
+	for n, want := range map[int]int{flag.MaxDocument: 200, flag.MaxDocument + 1: 413} {
+		if w := ask(h, "PUT "+preview+"/flags", fill(n)); w.Code != want {
+			t.Errorf("%d bytes: %d %s", n, w.Code, w.Body)
+		}
+	}
+	deep := `{"flags":{"a":{"state":"ENABLED","variants":{"on":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}}}}`
+	if w := ask(h, "PUT "+preview+"/flags", deep); w.Code != 400 || !strings.Contains(w.Body.String(), `"pointer"`) {
+		t.Errorf("deep: %d %s", w.Code, w.Body)
+	}
+	ask(h, "PUT "+preview+"/flags/cart", `{"enabled":true}`)
+	context := `{"context":{"x":"` + strings.Repeat("x", flag.MaxContext) + `"}}`
+	if w := ask(h, "POST "+preview+"/flags/cart/explain", context); w.Code != 413 {
+		t.Errorf("context: %d %s", w.Code, w.Body)
+	}
+}
+
+// FuzzIfMatch: a header changes something when it is * or the flag's ETag to the letter, and is never our mistake.
+func FuzzIfMatch(f *testing.F) {
+	for _, seed := range []string{"", "*", `"1"`, `"01"`, `W/"1"`, `"1", "2"`, `"9223372036854775808"`, `"-1"`, " * "} {
+		f.Add(seed, "")
+		f.Add("", seed)
+	}
+	f.Fuzz(func(t *testing.T, match, none string) {
+		if strings.ContainsAny(match+none, "\r\n") {
+			t.Skip()
+		}
+		h := world(t).Control(quiet()).Handler()
+		ask(h, "PUT "+preview+"/flags/cart", `{"enabled":false}`)
+		r := httptest.NewRequest("PUT", preview+"/flags/cart", strings.NewReader(`{"enabled":true}`))
+		r.Header.Set("Content-Type", "application/json")
+		if match != "" {
+			r.Header.Set("If-Match", match)
+		}
+		if none != "" {
+			r.Header.Set("If-None-Match", none)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		text := strings.TrimSpace(match)
+		if ok := none == "" && (text == "*" || text == `"1"`); ok != (w.Code == 200) || w.Code >= 500 {
+			t.Errorf("%q, %q: %d %s", match, none, w.Code, w.Body)
+		}
+	})
+}

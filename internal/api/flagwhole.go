@@ -1,0 +1,204 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/slipway-cd/slipway/internal/board"
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/flag"
+)
+
+// Bounds on what passes through API Gateway and Lambda at once.
+const (
+	maxListed = 1000    // changes that an answer lists
+	maxAnswer = 4 << 20 // bytes; a function's answer has at most 6 MB, with every quote of it escaped
+)
+
+// Changes is what an import or a copy did, or with a dry run would do.
+type Changes struct {
+	Revision   int64              `json:"revision"` // of the environment, after it; of a dry run, as it is
+	DryRun     bool               `json:"dry_run"`
+	Flags      int                `json:"flags"`                // how many were changed
+	Changes    []FlagChange       `json:"changes"`              // the first thousand, by their keys
+	Difference []board.Difference `json:"difference,omitempty"` // of $evaluators and metadata
+}
+
+// FlagChange is what becomes of one flag.
+type FlagChange struct {
+	Key        string             `json:"key"`
+	Action     board.Action       `json:"action"`
+	Version    int64              `json:"version"`
+	Difference []board.Difference `json:"difference"`
+}
+
+// CopyRequest asks for flags of another environment of the app.
+type CopyRequest struct {
+	From string   `json:"from"`
+	Keys []string `json:"keys,omitempty"` // default all that aren't archived
+	Why  string   `json:"why,omitempty"`
+}
+
+func (c *Control) importFlags(r *http.Request) (int, any, error) {
+	q := queryOf(r.URL, "dry_run", "keep")
+	dry, keep := q.truth("dry_run"), q.truth("keep")
+	if q.err != nil {
+		return 0, nil, q.err
+	}
+	body, err := text(r, flag.MaxDocument, "application/json")
+	if err != nil {
+		return 0, nil, err
+	}
+	doc, err := flag.ParseDocument(body)
+	if err != nil {
+		return 0, nil, err
+	}
+	return c.changeAll(r, "", dry, func(d *board.Draft, m board.Match) error { return d.Import(doc, keep, m) })
+}
+
+func (c *Control) copyFlags(r *http.Request) (int, any, error) {
+	q := queryOf(r.URL, "dry_run")
+	dry := q.truth("dry_run")
+	if q.err != nil {
+		return 0, nil, q.err
+	}
+	var in CopyRequest
+	if err := decode(r, &in); err != nil {
+		return 0, nil, err
+	}
+	if in.From == r.PathValue("environment") {
+		return 0, nil, deploy.FieldErrorf("from", "%q is where the flags would go", in.From)
+	}
+	if _, err := c.environment(r.Context(), r.PathValue("app"), in.From); err != nil {
+		return 0, nil, err
+	}
+	from, err := c.Flags.State(r.Context(), r.PathValue("app"), in.From)
+	if err != nil {
+		return 0, nil, err
+	}
+	return c.changeAll(r, in.Why, dry, func(d *board.Draft, m board.Match) error { return d.Copy(from, in.Keys, m) })
+}
+
+// changeAll makes one change of many flags. A dry run decides the same and writes nothing; it needs no If-Match.
+func (c *Control) changeAll(r *http.Request, why string, dry bool, decide func(*board.Draft, board.Match) error) (int, any, error) {
+	at, err := c.site(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	m, err := match(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	if dry {
+		return c.rehearse(r, at, decide)
+	}
+	out := Changes{Changes: []FlagChange{}}
+	s, err := c.Flags.Change(r.Context(), at.app, at.environment, c.origin(r, why), func(d *board.Draft) error {
+		if err := decide(d, m); err != nil {
+			return err
+		}
+		commit, err := d.Commit() // once more in the store: the same, since a draft that is complete changes no more
+		out = changesOf(commit)
+		return err
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	out.Revision = s.Revision
+	return http.StatusOK, tagged{s.Revision, out}, nil
+}
+
+func (c *Control) rehearse(r *http.Request, at site, decide func(*board.Draft, board.Match) error) (int, any, error) {
+	s, err := c.Flags.State(r.Context(), at.app, at.environment)
+	if err != nil {
+		return 0, nil, err
+	}
+	d := s.Draft(c.origin(r, ""))
+	if err := decide(d, board.Match{Version: s.Revision, None: s.Revision == 0}); err != nil {
+		return 0, nil, err
+	}
+	commit, err := d.Commit()
+	if err != nil {
+		return 0, nil, err
+	}
+	out := changesOf(commit)
+	out.Revision, out.DryRun = s.Revision, true
+	return http.StatusOK, tagged{s.Revision, out}, nil
+}
+
+func changesOf(commit *board.Commit) Changes {
+	out := Changes{Changes: []FlagChange{}}
+	if commit == nil {
+		return out
+	}
+	out.Flags, out.Difference = len(commit.Versions), commit.Audit.Difference
+	for _, v := range commit.Versions[:min(maxListed, len(commit.Versions))] {
+		out.Changes = append(out.Changes, FlagChange{v.Key, v.Action, v.Version, v.Difference})
+	}
+	return out
+}
+
+// exportFlags gives the environment as a flagd document, or with format=slipway as an import takes it back, archived
+// flags and all. What plain flagd can't say is named in the header Slipway-Notes, and with notes=true beside the
+// document.
+func (c *Control) exportFlags(r *http.Request) (int, any, error) {
+	at, err := c.site(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	q := queryOf(r.URL, "format", "notes")
+	format, beside := q.text("format"), q.truth("notes")
+	if format != "" && format != "flagd" && format != "slipway" {
+		q.refuse("format", "%q is unknown; want flagd or slipway", deploy.Cut(format, 40))
+	}
+	if q.err != nil {
+		return 0, nil, q.err
+	}
+	s, err := c.Flags.State(r.Context(), at.app, at.environment)
+	if err != nil {
+		return 0, nil, err
+	}
+	document, notes := s.JSON(), []flag.Problem(nil)
+	if format != "slipway" {
+		document, notes = s.Parsed().Flagd()
+	}
+	if len(document) > maxAnswer {
+		return 0, nil, deploy.Errorf(deploy.TooLarge, "", "the document has %d bytes; one request gives at most %d", len(document), maxAnswer)
+	}
+	out := Export{Document: document, Notes: []Fault{}}
+	for _, n := range notes {
+		out.Notes = append(out.Notes, Fault{n.Path, n.Message})
+	}
+	if beside {
+		return http.StatusOK, tagged{s.Revision, out}, nil
+	}
+	return http.StatusOK, tagged{s.Revision, noted{json.RawMessage(document), header(notes)}}, nil
+}
+
+// Export is a document with what it can't say.
+type Export struct {
+	Document json.RawMessage `json:"document"`
+	Notes    []Fault         `json:"notes"`
+}
+
+// noted is a body with the header Slipway-Notes.
+type noted struct {
+	json.RawMessage
+	notes string
+}
+
+// header words notes for a header: ASCII, on one line, not too long.
+func header(notes []flag.Problem) string {
+	var all []string
+	for _, n := range notes {
+		all = append(all, n.Path+": "+n.Message)
+	}
+	plain := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, strings.Join(all, "; "))
+	return plain[:min(len(plain), 2000)]
+}

@@ -1,0 +1,198 @@
+package board
+
+import (
+	"encoding/json"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/flag"
+)
+
+// Origin is who changes something, when, from where and why.
+type Origin struct {
+	Time       time.Time `json:"time"`
+	By         string    `json:"by"` // an IAM ARN; "slipway" for the pipeline
+	SourceIP   string    `json:"source_ip,omitempty"`
+	UserAgent  string    `json:"user_agent,omitempty"`
+	Why        string    `json:"why,omitempty"`
+	Deployment string    `json:"deployment,omitempty"` // on whose behalf
+}
+
+// Version is one version of a flag with its audit entry.
+type Version struct {
+	Key        string          `json:"key"`
+	Version    int64           `json:"version"`
+	Revision   int64           `json:"revision"` // the environment's, that it came with
+	Action     Action          `json:"action"`
+	Definition json.RawMessage `json:"definition,omitempty"` // none of a deletion
+	Difference []Difference    `json:"difference"`           // to the version before
+	Origin
+}
+
+// Action is what was done to a flag.
+type Action string
+
+const (
+	Create  Action = "create"
+	Replace Action = "replace"
+	Patch   Action = "patch"
+	Enable  Action = "enable"
+	Disable Action = "disable"
+	Rollout Action = "rollout"
+	Restore Action = "restore"
+	Archive Action = "archive"
+	Import  Action = "import"
+	Copy    Action = "copy"
+	Delete  Action = "delete"
+)
+
+// Draft is a change in the making, on top of a state that it leaves alone.
+type Draft struct {
+	Origin Origin
+
+	base   *State
+	next   *State
+	action map[string]Action // of what is touched
+	about  []Difference      // of what no flag owns: $evaluators and metadata
+}
+
+// Draft begins a change.
+func (s *State) Draft(o Origin) *Draft {
+	next := &State{Revision: s.Revision + 1, Index: maps.Clone(s.Index),
+		Document: Document{Flags: maps.Clone(s.Flags), Evaluators: s.Evaluators, Metadata: s.Metadata}}
+	return &Draft{Origin: o, base: s, next: next, action: map[string]Action{}}
+}
+
+// State is the state as the draft would leave it.
+func (d *Draft) State() *State { return d.next }
+
+// version is the stored version of a flag; 0 where there is none.
+func (d *Draft) version(key string) int64 {
+	if _, ok := d.base.Flags[key]; !ok {
+		return 0
+	}
+	return d.base.Index[key].Version
+}
+
+// Put writes a flag's whole definition. The hash version that a flag has stays, so that nobody is assigned anew.
+func (d *Draft) Put(key string, text []byte, m Match) error {
+	return d.put(Replace, key, text, m)
+}
+
+func (d *Draft) put(a Action, key string, text []byte, m Match) error {
+	if !flag.ValidKey(key) {
+		return deploy.FieldErrorf("key", "%q is not a flag's; want 1 to 128 letters, digits, dots, hyphens and _", deploy.Cut(key, 140))
+	}
+	if err := m.check(d.version(key)); err != nil {
+		return err
+	}
+	if len(text) > MaxDefinition {
+		return deploy.Errorf(deploy.TooLarge, "", "the definition has %d bytes; want at most %d", len(text), MaxDefinition)
+	}
+	parsed, err := parse(text)
+	if err != nil {
+		return err
+	}
+	return d.set(a, key, parsed)
+}
+
+// Patch changes a definition by a JSON merge patch (RFC 7396).
+func (d *Draft) Patch(key string, patch []byte, m Match) error {
+	if err := d.known(key, m); err != nil {
+		return err
+	}
+	merged, err := merge(d.base.Flags[key], patch)
+	if err != nil {
+		return err
+	}
+	return d.put(Patch, key, merged, m)
+}
+
+func (d *Draft) known(key string, m Match) error {
+	if d.version(key) == 0 {
+		return missing(key)
+	}
+	return m.check(d.version(key))
+}
+
+// Edit changes a definition by a function of the engine's, such as Definition.WithEnabled.
+func (d *Draft) Edit(a Action, key string, m Match, edit func(flag.Definition) (flag.Definition, error)) error {
+	if err := d.known(key, m); err != nil {
+		return err
+	}
+	parsed, err := parse(d.base.Flags[key])
+	if err != nil {
+		return deploy.Errorf(deploy.Conflict, "", "the stored definition of %s can't be read; replace it whole: %w", key, err)
+	}
+	if parsed, err = edit(parsed); err != nil {
+		return err
+	}
+	return d.set(a, key, parsed)
+}
+
+// Restore writes the definition of an earlier version anew. A deleted flag comes back by it.
+func (d *Draft) Restore(v *Version, m Match) error {
+	if v.Definition == nil {
+		return deploy.FieldErrorf("version", "%d of %s is its deletion; want one with a definition", v.Version, v.Key)
+	}
+	return d.put(Restore, v.Key, v.Definition, m)
+}
+
+// Delete takes away a flag that is archived already. Its versions stay.
+func (d *Draft) Delete(key string, m Match) error {
+	if err := d.known(key, m); err != nil {
+		return err
+	}
+	if parsed, err := parse(d.base.Flags[key]); err == nil && !parsed.Archived {
+		return deploy.Errorf(deploy.Conflict, "", "%s is not archived; archive it first, and see that nobody misses it", key)
+	}
+	if needed := d.next.Dependants(key, true); len(needed) > 0 {
+		return needy(key, needed, "deleted")
+	}
+	delete(d.next.Flags, key)
+	d.action[key] = Delete
+	return nil
+}
+
+func needy(key string, by []string, what string) error {
+	return deploy.Errorf(deploy.Conflict, "", "%s is a prerequisite of %s and can't be %s before", key, deploy.Cut(strings.Join(by, ", "), 400), what)
+}
+
+// set puts a definition that was read into the draft. One that says what is there already is no change.
+func (d *Draft) set(a Action, key string, def flag.Definition) error {
+	before, had := d.base.Flags[key]
+	keepHash(&def, before)
+	text := encode(def)
+	if had && string(text) == string(before) {
+		return nil
+	}
+	was, err := parse(before)
+	if had && err == nil && def.Archived && !was.Archived {
+		if needed := d.next.Dependants(key, false); len(needed) > 0 {
+			return needy(key, needed, "archived")
+		}
+		a = Archive
+	}
+	if !had && a == Replace {
+		a = Create
+	}
+	d.next.Flags[key], d.action[key] = text, a
+	return nil
+}
+
+// keepHash writes down which hash a flag's buckets are made with: the one that it had, else the default of today.
+func keepHash(def *flag.Definition, before []byte) {
+	if def.HashVersion != "" || def.Simple != nil {
+		return
+	}
+	if was, err := parse(before); err == nil && was.HashVersion != "" {
+		def.HashVersion = was.HashVersion
+		return
+	}
+	text := string(def.Targeting)
+	if strings.Contains(text, `"fractional"`) || strings.Contains(text, `"$ref"`) || def.Schedule != nil && len(def.Schedule.Ramp) > 0 {
+		def.HashVersion = "v2"
+	}
+}
