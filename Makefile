@@ -15,10 +15,10 @@ FUNCTIONS := bin/functions
 ARM64 := --context arch=arm64 --context functionsDir=bin/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo up down bench fuzz synth deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
+.PHONY: help check test demo up down bench bench-flags oracle fuzz synth deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: builds ## five commits of a real app through the whole pipeline, on this machine, in a minute
 	@bin/local demo
@@ -36,6 +36,8 @@ check: ## what CI runs: golangci-lint, then the tests
 test: builds ## all tests, on a local cloud of their own
 	$(GO) test -timeout 15m ./...
 	$(GO) -C examples/shop test ./...
+	$(GO) -C bench/flagd test ./...
+	$(GO) -C bench/openfeature test ./...
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \
@@ -46,6 +48,14 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 
 bench: builds ## measure: cold starts and sizes, a deployment's cost, history pages (bench/results)
 	@$(MAKE) -C bench
+
+bench-flags: ## the flag engines side by side (bench/results/flags.md)
+	@mkdir -p bench/results
+	$(GO) -C bench/flags test -run 'TestSame|TestTable' -v -table $(CURDIR)/bench/results/flags.md .
+	$(GO) -C bench/flags test -run '^$$' -bench 'Parallel|Compile' -cpu 1,2 .
+
+oracle: ## random flags and contexts against flagd itself
+	$(GO) -C bench/flags/oracle test . -rapid.checks=20000
 
 functions: ## the Lambda functions, for this machine (for AWS: make deploy)
 	@$(GO) build $(LAMBDA) -o bin/.build/$(FUNCTIONS)/ ./functions/...

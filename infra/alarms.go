@@ -22,7 +22,7 @@ const (
 const alarmPeriod = 5
 
 // manyErrors is more than bad commits explain: a failing test, build or health check is an error of its function too.
-// Settle and the API have no such excuse.
+// Settle and what answers over HTTP have no such excuse.
 const manyErrors = 5
 
 // newAlarms makes the alarms; docs/operations.md says of each what it means and what to do. The settings' SNS topic hears of
@@ -35,13 +35,13 @@ func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.
 	}
 	sum := &awscloudwatch.MetricOptions{Statistic: jsii.String("Sum"), Period: awscdk.Duration_Minutes(jsii.Number(alarmPeriod))}
 	a.add("dirty", "An environment is neither on the new release nor on the one before, and stays locked",
-		1, awscloudwatch.NewMetric(&awscloudwatch.MetricProps{Namespace: jsii.String(Namespace), MetricName: jsii.String(DirtyMetric),
-			Statistic: sum.Statistic, Period: sum.Period}))
+		1, count(DirtyMetric))
+	a.flags()
 	a.add("executions-failed", "A deployment did not go live", 1, machine.MetricFailed(sum))
 	a.add("executions-aborted", "Somebody stopped an execution, which cleans nothing up", 1, machine.MetricAborted(sum))
 	for _, h := range handlers {
 		fn, few := functions[h.name], manyErrors
-		if h.name == "settle" || h.name == "api" {
+		if h.name == "settle" || h.name == "api" || h.name == "ofrep" {
 			few = 1
 		}
 		a.add(h.name+"-errors", "The function "+functionName(h.name)+" fails", few, fn.MetricErrors(sum))

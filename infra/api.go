@@ -22,6 +22,23 @@ var routes = []struct{ method, path string }{
 	{"GET", "/v1/apps/{app}"},
 	{"GET", "/v1/apps/{app}/environments/{environment}"},
 	{"POST", "/v1/apps/{app}/environments/{environment}/rollback"},
+	{"GET", "/v1/apps/{app}/environments/{environment}/flags"},
+	{"PUT", "/v1/apps/{app}/environments/{environment}/flags"},
+	{"GET", "/v1/apps/{app}/environments/{environment}/flags.flagd.json"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/flags.copy"},
+	{"GET", "/v1/apps/{app}/environments/{environment}/flags/{key}"},
+	{"PUT", "/v1/apps/{app}/environments/{environment}/flags/{key}"},
+	{"PATCH", "/v1/apps/{app}/environments/{environment}/flags/{key}"},
+	{"DELETE", "/v1/apps/{app}/environments/{environment}/flags/{key}"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/flags/{key}/enable"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/flags/{key}/disable"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/flags/{key}/rollout"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/flags/{key}/restore"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/flags/{key}/explain"},
+	{"GET", "/v1/apps/{app}/environments/{environment}/flags/{key}/versions"},
+	{"GET", "/v1/apps/{app}/environments/{environment}/evaluation-keys"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/evaluation-keys"},
+	{"DELETE", "/v1/apps/{app}/environments/{environment}/evaluation-keys/{keyid}"},
 }
 
 // A control API is called by people and pipelines; more than this is a mistake, and would throttle the functions.

@@ -20,7 +20,7 @@ type Input struct {
 // bootstrap is the file that provided.al2023 runs, and the only one in a function's folder.
 const bootstrap = "bootstrap"
 
-// Functions lists the folders that FunctionsDir must have: the ten handlers', and the example app's.
+// Functions lists the folders that FunctionsDir must have: the handlers', and the example app's.
 func Functions() []string {
 	var names []string
 	for _, h := range handlers {
@@ -74,8 +74,10 @@ func newSlipway(app awscdk.App, s Settings, definition string, code map[string]s
 	functions := newFunctions(stack, s, code, d)
 	machine := newPipeline(stack, s, definition, functions)
 	api := newAPI(stack, s, functions["api"])
+	flags := newFlagsURL(stack, functions["ofrep"])
 	newAlarms(stack, s, machine, functions)
 	newOutput(stack, "Api", api.Url())
+	newOutput(stack, "FlagsUrl", flags)
 	newOutput(stack, "StateMachineArn", machine.StateMachineArn())
 	newOutput(stack, "DeploymentsTable", d.deployments.TableName())
 	newOutput(stack, "FlagsTable", d.flags.TableName())

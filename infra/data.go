@@ -31,6 +31,9 @@ func newData(scope constructs.Construct, s Settings) *data {
 		bus:         awsevents.NewEventBus(scope, jsii.String("Bus"), &awsevents.EventBusProps{EventBusName: jsii.String("slipway")}),
 		output:      newLogGroup(scope, "Output", OutputGroup, s),
 	}
+	d.flags.Node().DefaultChild().(awsdynamodb.CfnTable).SetTimeToLiveSpecification(&awsdynamodb.CfnTable_TimeToLiveSpecificationProperty{
+		AttributeName: jsii.String("expires"), Enabled: jsii.Bool(true), // counts of evaluations alone have it
+	})
 	addIndex(d.deployments, "by-environment", "app_environment")
 	addIndex(d.deployments, "by-app", "app")
 	addIndex(d.deployments, "by-time", "kind")

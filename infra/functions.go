@@ -28,7 +28,7 @@ const (
 	workspace = 2048 // MB
 )
 
-// handlers lists the ten in the order in which a deployment meets them.
+// handlers lists them all: the machine's in the order in which a deployment meets them, then what answers over HTTP.
 var handlers = []handler{
 	{"prepare", "Makes the record, reads slipway.yaml, checks the bundle", 100, light, 0, mayPrepare},
 	{"test", "Runs the commit's tests", 870, scripting, workspace, mayTest},
@@ -40,6 +40,7 @@ var handlers = []handler{
 	{"rollback", "Takes the target back to the release before", 870, scripting, workspace, mayRollBack},
 	{"settle", "Writes the outcome, frees the lock and hands it on", 100, light, 0, maySettle},
 	{"api", "Answers the control API", 29, light, 0, mayServeAPI},
+	{"ofrep", "Evaluates flags for applications", 10, light, 0, mayServeFlags},
 }
 
 // stateMachineName is fixed, so that functions inside the machine can be allowed to answer it without a cycle.
@@ -48,7 +49,7 @@ const stateMachineName = "slipway"
 // functionName is what the Lambda function of a handler is called.
 func functionName(handler string) string { return "slipway-" + handler }
 
-// newFunctions makes the ten functions, by handler's name. Each has a role and a log group of its own.
+// newFunctions makes the functions, by handler's name. Each has a role and a log group of its own.
 func newFunctions(scope constructs.Construct, s Settings, code map[string]string, d *data) map[string]awslambda.Function {
 	scope = constructs.NewConstruct(scope, jsii.String("Functions"))
 	res := newResources(awscdk.Stack_Of(scope), s, d)

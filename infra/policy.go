@@ -12,6 +12,7 @@ type resources struct {
 	data  *data
 
 	table, indexes, bucket, bus, output []*string
+	flags                               []*string
 	sources, artifacts                  []*string
 	secrets, parameters                 []*string
 	targets, hooks                      []*string
@@ -21,6 +22,7 @@ type resources struct {
 func newResources(stack awscdk.Stack, s Settings, d *data) *resources {
 	r := &resources{stack: stack, data: d}
 	r.table = []*string{d.deployments.TableArn()}
+	r.flags = []*string{d.flags.TableArn()}
 	r.indexes = []*string{join(d.deployments.TableArn(), "/index/*")}
 	r.bucket = []*string{d.bucket.BucketArn()}
 	r.sources = []*string{d.bucket.ArnForObjects(jsii.String("sources/*"))}
@@ -60,6 +62,9 @@ var (
 )
 
 func (r *resources) records() awsiam.PolicyStatement { return allow(r.table, readWrite...) }
+
+// switches is what creating a release's flags and switching them off takes.
+func (r *resources) switches() awsiam.PolicyStatement { return allow(r.flags, readWrite...) }
 
 // findSource tells a bundle that is missing from one that is forbidden: without ListBucket S3 answers 403 for both.
 func (r *resources) findSource() []awsiam.PolicyStatement {
@@ -106,7 +111,7 @@ func mayAdmit(r *resources) []awsiam.PolicyStatement {
 // mayDeploy reads artifacts for itself and for Lambda, which takes the code from S3 with the caller's rights.
 func mayDeploy(r *resources) []awsiam.PolicyStatement {
 	return concat(r.scripts(), r.hooking(), r.onTargets("lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:UpdateFunctionCode", "lambda:PublishVersion"),
-		[]awsiam.PolicyStatement{r.records(), allow(r.artifacts, "s3:GetObject")})
+		[]awsiam.PolicyStatement{r.records(), r.switches(), allow(r.artifacts, "s3:GetObject")})
 }
 
 func mayShift(r *resources) []awsiam.PolicyStatement {
@@ -115,7 +120,7 @@ func mayShift(r *resources) []awsiam.PolicyStatement {
 
 // mayRollBack has artifacts too, which a script target's own rollback puts back.
 func mayRollBack(r *resources) []awsiam.PolicyStatement {
-	return append(mayShift(r), allow(r.artifacts, "s3:GetObject"))
+	return append(mayShift(r), r.switches(), allow(r.artifacts, "s3:GetObject"))
 }
 
 func (r *resources) shifting() []awsiam.PolicyStatement {
@@ -133,6 +138,7 @@ func maySettle(r *resources) []awsiam.PolicyStatement {
 func mayServeAPI(r *resources) []awsiam.PolicyStatement {
 	return append(r.findSource(), r.records(),
 		allow(append(r.table, r.indexes...), "dynamodb:Query"),
+		allow(r.flags, append([]string{"dynamodb:Query", "dynamodb:BatchWriteItem"}, readWrite...)...),
 		allow(r.machine, append([]string{"states:StartExecution"}, answer...)...),
 		allow(r.output, "logs:GetLogEvents"))
 }

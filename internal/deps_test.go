@@ -21,10 +21,13 @@ var may = map[string][]string{
 	"script":   {},
 	"secret":   {"deploy"},
 	"source":   {"deploy"},
-	"store":    {"deploy"},
+	"flag":     {},
+	"board":    {"deploy", "flag"},
+	"store":    {"board", "deploy"},
 	"traffic":  {"deploy"},
 	"pipeline": {"deploy", "script"},
-	"api":      {"deploy"},
+	"ofrep":    {"deploy", "flag"},
+	"api":      {"board", "deploy", "flag"},
 	"local":    {"local/emulator"},
 	"asl":      {"deploy"},
 	"boot":     {"deploy", "pipeline", "store"},
@@ -73,7 +76,7 @@ func TestRulesNameRealPackages(t *testing.T) {
 }
 
 // heavy is what a Lambda function must not carry.
-var heavy = []string{"testing", "github.com/spf13/cobra", "pgregory.net/rapid", "github.com/aws/aws-cdk-go/", "github.com/rogpeppe/go-internal"}
+var heavy = []string{"testing", "github.com/spf13/cobra", "pgregory.net/rapid", "github.com/aws/aws-cdk-go/", "github.com/rogpeppe/go-internal", "github.com/open-feature/"}
 
 func TestFunctionsCarryLittle(t *testing.T) {
 	for _, imported := range list(t, "-deps", "./functions/...") {

@@ -25,7 +25,7 @@ func (c *Cloud) Environ(o Outputs) []string { return append(c.Env(), o.environ()
 
 func (o Outputs) environ() []string {
 	return []string{"SLIPWAY_API=" + o.API, "SLIPWAY_STATE_MACHINE_ARN=" + o.StateMachineARN,
-		"SLIPWAY_DEPLOYMENTS_TABLE=" + o.DeploymentsTable, "SLIPWAY_FLAGS_TABLE=" + o.FlagsTable,
+		"SLIPWAY_DEPLOYMENTS_TABLE=" + o.DeploymentsTable, "SLIPWAY_FLAGS_TABLE=" + o.FlagsTable, "SLIPWAY_FLAGS_URL=" + o.FlagsURL,
 		"SLIPWAY_BUCKET=" + o.Bucket, "SLIPWAY_EVENT_BUS=" + o.EventBus}
 }
 

@@ -36,6 +36,7 @@ type Outputs struct {
 	StateMachineARN  string
 	DeploymentsTable string
 	FlagsTable       string
+	FlagsURL         string // base URL for applications, OFREP and flagd, without a slash at its end
 	Bucket           string
 	EventBus         string
 	LogGroup         string // of the scripts' output
@@ -194,6 +195,7 @@ func ParseOutputs(text []byte, endpoint string) (Outputs, error) {
 		{SlipwayStack, "StateMachineArn", &o.StateMachineARN},
 		{SlipwayStack, "DeploymentsTable", &o.DeploymentsTable},
 		{SlipwayStack, "FlagsTable", &o.FlagsTable},
+		{SlipwayStack, "FlagsUrl", &o.FlagsURL},
 		{SlipwayStack, "Bucket", &o.Bucket},
 		{SlipwayStack, "EventBus", &o.EventBus},
 		{SlipwayStack, "LogGroup", &o.LogGroup},

@@ -29,17 +29,17 @@ func TestLocalURL(t *testing.T) {
 }
 
 const outputs = `{"Slipway":{"Api":"https://a.execute-api.us-east-1.amazonaws.com/prod/","StateMachineArn":"arn:m",
-"DeploymentsTable":"d","FlagsTable":"f","Bucket":"b","EventBus":"e","LogGroup":"/l"},
+"DeploymentsTable":"d","FlagsTable":"f","FlagsUrl":"https://o.lambda-url.us-east-1.on.aws/","Bucket":"b","EventBus":"e","LogGroup":"/l"},
 "SlipwayShop":{"ShopUrl":"https://s.lambda-url.us-east-1.on.aws/"}}`
 
 func TestParseOutputs(t *testing.T) {
 	got, err := local.ParseOutputs([]byte(outputs), "http://127.0.0.1:1")
 	want := local.Outputs{API: "http://127.0.0.1:1/_aws/execute-api/a/prod", StateMachineARN: "arn:m", DeploymentsTable: "d",
-		FlagsTable: "f", Bucket: "b", EventBus: "e", LogGroup: "/l", ShopURL: "http://127.0.0.1:1/_aws/lambda-url/s"}
+		FlagsTable: "f", FlagsURL: "http://127.0.0.1:1/_aws/lambda-url/o", Bucket: "b", EventBus: "e", LogGroup: "/l", ShopURL: "http://127.0.0.1:1/_aws/lambda-url/s"}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
-	for _, name := range []string{"Api", "StateMachineArn", "DeploymentsTable", "FlagsTable", "Bucket", "EventBus", "LogGroup", "ShopUrl"} {
+	for _, name := range []string{"Api", "StateMachineArn", "DeploymentsTable", "FlagsTable", "FlagsUrl", "Bucket", "EventBus", "LogGroup", "ShopUrl"} {
 		lacking := strings.Replace(outputs, `"`+name+`"`, `"Other"`, 1)
 		if _, err := local.ParseOutputs([]byte(lacking), ""); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
