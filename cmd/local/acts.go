@@ -1,6 +1,10 @@
 package main
 
-import "github.com/slipway-cd/slipway/internal/deploy"
+import (
+	"context"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
 
 // act is one change to production, and how it must end.
 type act struct {
@@ -12,6 +16,7 @@ type act struct {
 	untouched bool          // the target must not have been changed
 	serves    string        // the version that answers afterwards
 	finally   deploy.Status // when the whole story is over
+	then      func(context.Context, *stage) error
 }
 
 // acts is the story. Each edit is one that a programmer could make on a bad day, or on a good one.
@@ -52,6 +57,19 @@ var acts = []act{
 	{
 		title: "An operator rolls back", story: "By hand, as in AWS's console. It goes to the release before the one that serves.",
 		rollback: true, status: deploy.Success, serves: "v1", finally: deploy.Success,
+	},
+	{
+		title: "Express delivery, behind a flag", story: "Its slipway.yaml names a flag: the deployment makes it, off. A fifth of the users get it, nobody, everybody.",
+		edits: []edit{
+			{"version.go", `"v4"`, `"v5"`},
+			{"main.go", "	return inCurrency(mux)\n", "	return mux\n"},
+			{"slipway.yaml", "health_check_timeout: 6\n", "health_check_timeout: 6\nflags:\n  - " + theFlag + "\n"},
+		},
+		status: deploy.Success, serves: "v5", finally: deploy.RolledBack, then: ramp,
+	},
+	{
+		title: "It was too early", story: "The release is rolled back. Its flag goes first, then the code.",
+		rollback: true, status: deploy.Success, serves: "v1", finally: deploy.Success, then: gone,
 	},
 }
 

@@ -30,6 +30,8 @@ type stage struct {
 	cloud *local.Cloud
 	out   local.Outputs
 	repo  *repository
+
+	evaluationKey string // of production's flags
 }
 
 // demo plays the whole story on a cloud of its own, and leaves nothing running. Whatever isn't as told is an error.
@@ -37,7 +39,7 @@ func (p *program) demo(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
 	defer cancel()
 	begin := p.now()
-	p.title("From nothing: a cloud on this machine, Slipway in it, and five changes to a shop.")
+	p.title("From nothing: a cloud on this machine, Slipway in it, and what happens to a shop.")
 	cloud, err := local.Start(ctx, local.Options{Root: p.root, Log: filepath.Join(p.state(), "demo.log"), Say: p.say})
 	if err != nil {
 		return err
@@ -72,7 +74,7 @@ func (s *stage) set(ctx context.Context, dir string, begin time.Time) (err error
 	if s.out, err = s.cloud.Deploy(ctx); err != nil {
 		return err
 	}
-	s.fact("Slipway", "ten functions, a state machine, two tables, an API: %s so far", seconds(s.now().Sub(begin)))
+	s.fact("Slipway", "eleven functions, a state machine, two tables, an API: %s so far", seconds(s.now().Sub(begin)))
 	repo, home := filepath.Join(dir, "shop"), filepath.Join(dir, "home")
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return err
@@ -120,7 +122,10 @@ func (s *stage) play(ctx context.Context, number int, a act) error {
 	if touched := d.Changed != nil; touched == a.untouched {
 		return fmt.Errorf("deployment %s: the target was touched: %t", id, touched)
 	}
-	return s.expectVersion(ctx, a.serves)
+	if err := s.expectVersion(ctx, a.serves); err != nil || a.then == nil {
+		return err
+	}
+	return a.then(ctx, s)
 }
 
 // deploy commits the act's edits and has the client deploy the commit.
