@@ -169,7 +169,9 @@ func (p *Prepare) record(ctx context.Context, in *Input, id, execution string) (
 	d = deploy.New(id, in.Action, in.App, in.Environment, p.Now())
 	d.CommitSHA, d.Branch, d.Force, d.RollbackTo = in.CommitSHA, in.Branch, in.Force, in.To
 	d.Metadata["started_by"] = "execution"
-	p.started(d, execution)
+	if err := p.started(d, execution); err != nil {
+		return nil, nil, err
+	}
 	if err := p.Create(ctx, d); deploy.KindOf(err) == deploy.Conflict {
 		d, err = p.Records.Deployment(ctx, id)
 		return d, nil, err
@@ -179,12 +181,17 @@ func (p *Prepare) record(ctx context.Context, in *Input, id, execution string) (
 	return d, settings, nil
 }
 
-func (p *Prepare) started(d *deploy.Deployment, execution string) {
+// started marks the deployment as the execution's, at work in Prepare.
+func (p *Prepare) started(d *deploy.Deployment, execution string) error {
 	if d.Status == deploy.Pending {
 		d.Log(p.Now(), "%s of %s to %s started", d.Action, deploy.ShortCommit(d.CommitSHA), d.Environment)
 	}
+	if err := d.Status.To(deploy.Running); err != nil {
+		return err
+	}
 	d.Status, d.Execution = deploy.Running, execution
 	d.Begin("prepare", p.Now())
+	return nil
 }
 
 func (p *Prepare) begin(ctx context.Context, st *State, d *deploy.Deployment, execution string) error {
@@ -195,15 +202,7 @@ func (p *Prepare) begin(ctx context.Context, st *State, d *deploy.Deployment, ex
 		if err := cancelled(d); err != nil {
 			return err
 		}
-		if d.Status == deploy.Pending {
-			d.Log(p.Now(), "%s of %s to %s started", d.Action, deploy.ShortCommit(d.CommitSHA), d.Environment)
-		}
-		if err := d.Status.To(deploy.Running); err != nil {
-			return err
-		}
-		d.Status, d.Execution = deploy.Running, execution
-		d.Begin("prepare", p.Now())
-		return nil
+		return p.started(d, execution)
 	})
 }
 

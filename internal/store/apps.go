@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -14,12 +13,8 @@ import (
 // App reads one app. NotFound names it.
 func (s *Store) App(ctx context.Context, name string) (*deploy.App, error) {
 	var a deploy.App
-	it, err := s.get(ctx, appKey(name), &a)
-	if err != nil {
+	if err := s.named(ctx, appKey(name), &a, "app", name); err != nil {
 		return nil, err
-	}
-	if it == nil {
-		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "app", Err: fmt.Errorf("there is no app %q", deploy.Cut(name, 80))}
 	}
 	return &a, nil
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -29,12 +28,8 @@ func (s *Store) Create(ctx context.Context, d *deploy.Deployment) error {
 // Deployment reads one, consistently. NotFound names the id.
 func (s *Store) Deployment(ctx context.Context, id string) (*deploy.Deployment, error) {
 	var d deploy.Deployment
-	it, err := s.get(ctx, deploymentKey(id), &d)
-	if err != nil {
+	if err := s.named(ctx, deploymentKey(id), &d, "deployment", id); err != nil {
 		return nil, err
-	}
-	if it == nil {
-		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "deployment", Err: fmt.Errorf("there is no deployment %q", deploy.Cut(id, 80))}
 	}
 	return &d, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	mathrand "math/rand/v2"
 	"strconv"
 	"time"
@@ -65,6 +66,15 @@ func (s *Store) get(ctx context.Context, key attributes, v any) (attributes, err
 		return nil, deploy.Errorf(deploy.Internal, "store", "decode %s: %w", keyText(key), err)
 	}
 	return out.Item, nil
+}
+
+// named reads the item that a request names. NotFound says which, by the field and the name it was asked for with.
+func (s *Store) named(ctx context.Context, key attributes, v any, field, name string) error {
+	it, err := s.get(ctx, key, v)
+	if err == nil && it == nil {
+		return &deploy.Error{Kind: deploy.NotFound, Field: field, Err: fmt.Errorf("there is no %s %q", field, deploy.Cut(name, 80))}
+	}
+	return err
 }
 
 // item encodes v under key with a new stamp.
