@@ -11,6 +11,7 @@ import (
 
 // routes is the whole control API. Each is a resource of its own, so that an IAM policy can allow one and not another.
 var routes = []struct{ method, path string }{
+	{"GET", "/v1/openapi.json"},
 	{"POST", "/v1/deployments"},
 	{"GET", "/v1/deployments"},
 	{"GET", "/v1/deployments/{id}"},

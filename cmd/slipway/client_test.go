@@ -64,7 +64,7 @@ func TestInterrupt(t *testing.T) {
 	if err := s.PutApp(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	live := &deploy.Deployment{ID: "deploy-20261123-080000000-aaaaaaaa", App: "shop", Environment: "production", Status: deploy.Success}
+	live := &deploy.Deployment{ID: "deploy-20261123-080000000-aaaaaaaa", App: "shop", Environment: "production", Action: deploy.Deploy, Status: deploy.Success}
 	s.Put(live)
 	dirty := deploy.Head{App: "shop", Environment: "production", Dirty: true, Holder: &deploy.Turn{Deployment: live.ID}}
 	for _, args := range [][]string{{"rollback", live.ID, "--wait"}, {"logs", "-f", live.ID}} {

@@ -47,9 +47,9 @@ type site struct {
 
 const stage = "/live"
 
-func newSite(t interface{ Cleanup(func()) }) *site {
+func newSite(t testing.TB) *site {
 	s := &site{Cloud: apitest.New(), bucket: map[string]http.Header{}, hook: func(*http.Request) {}}
-	s.api = http.StripPrefix(stage, s.Control(slog.New(slog.DiscardHandler)).Handler())
+	s.api = http.StripPrefix(stage, apitest.Checked(t, s.Control(slog.New(slog.DiscardHandler)).Handler()))
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
 	return s

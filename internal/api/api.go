@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -78,10 +79,12 @@ type Control struct {
 // action serves one route: the status and the body to render, or an error for problem to render.
 type action func(r *http.Request) (int, any, error)
 
-// Handler gives the API's routes, with everything around them: errors as problem+json, a log line a request.
-func (c *Control) Handler() http.Handler {
-	mux := http.NewServeMux()
+// Routes lists the API's routes as ServeMux has them, in order.
+func (c *Control) Routes() []string { return slices.Sorted(maps.Keys(c.actions())) }
+
+func (c *Control) actions() map[string]action {
 	actions := map[string]action{
+		"GET /v1/openapi.json":                                    c.readDocument,
 		"POST /v1/deployments":                                    c.createDeployment,
 		"GET /v1/deployments":                                     c.listDeployments,
 		"GET /v1/deployments/{id}":                                c.getDeployment,
@@ -95,7 +98,13 @@ func (c *Control) Handler() http.Handler {
 		"POST /v1/apps/{app}/environments/{environment}/rollback": c.rollBackEnvironment,
 	}
 	maps.Copy(actions, c.flagActions())
-	for pattern, act := range actions {
+	return actions
+}
+
+// Handler gives the API's routes, with everything around them: errors as problem+json, a log line a request.
+func (c *Control) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, act := range c.actions() {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			x := w.(*exchange)
 			x.status, x.body, x.err = act(r)

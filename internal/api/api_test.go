@@ -77,6 +77,9 @@ func world(t testing.TB) *apitest.Cloud {
 	return c
 }
 
+// served gives the API, held to its document.
+func served(t testing.TB, c *api.Control) http.Handler { return apitest.Checked(t, c.Handler()) }
+
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // ask sends a request as "METHOD /target" with a body. Headers may follow the target as " name=value", in the order of
@@ -121,7 +124,7 @@ func converse(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := world(t).Control(quiet()).Handler()
+	h := served(t, world(t).Control(quiet()))
 	was, heard := archive.Files, []txtar.File(nil)
 	for i, section := range was {
 		if strings.HasPrefix(section.Name, "answer ") {
@@ -160,7 +163,7 @@ func TestNotStarted(t *testing.T) {
 	c := world(t)
 	c.StartErr = errors.New("ThrottlingException: secret account detail")
 	var log bytes.Buffer
-	h := c.Control(slog.New(slog.NewTextHandler(&log, nil))).Handler()
+	h := served(t, c.Control(slog.New(slog.NewTextHandler(&log, nil))))
 	w := ask(h, "POST /v1/deployments", `{"app":"shop","environment":"preview","commit_sha":"`+commit(1)+`"}`)
 	if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("answer %d %s", w.Code, w.Body)
@@ -193,7 +196,7 @@ func TestStartedAfterAll(t *testing.T) {
 	c := world(t)
 	control := c.Control(quiet())
 	control.Machine = lateMachine{c}
-	w := ask(control.Handler(), "POST /v1/deployments", `{"app":"shop","environment":"preview","commit_sha":"`+commit(1)+`"}`)
+	w := ask(served(t, control), "POST /v1/deployments", `{"app":"shop","environment":"preview","commit_sha":"`+commit(1)+`"}`)
 	var d deploy.Deployment
 	if err := json.Unmarshal(w.Body.Bytes(), &d); err != nil || w.Code != http.StatusAccepted || d.Status != deploy.Running {
 		t.Errorf("answer %d %s, %v", w.Code, w.Body, err)
@@ -201,7 +204,7 @@ func TestStartedAfterAll(t *testing.T) {
 }
 
 func TestNoTokenLeaks(t *testing.T) {
-	h := world(t).Control(quiet()).Handler()
+	h := served(t, world(t).Control(quiet()))
 	for _, target := range []string{"/v1/apps/shop/environments/production", "/v1/apps/shop/environments/staging",
 		"/v1/apps/shop", "/v1/deployments/" + dirty, "/v1/deployments"} {
 		if w := ask(h, "GET "+target, ""); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "secret-token") {
@@ -211,7 +214,7 @@ func TestNoTokenLeaks(t *testing.T) {
 }
 
 func TestBodyBound(t *testing.T) {
-	h := world(t).Control(quiet()).Handler()
+	h := served(t, world(t).Control(quiet()))
 	whole := `{"app":"shop","environment":"preview","commit_sha":"` + commit(1) + `"`
 	fill := func(n int) string { return whole + strings.Repeat(" ", n-len(whole)-1) + "}" }
 	for n, want := range map[int]int{api.MaxBody: http.StatusAccepted, api.MaxBody + 1: http.StatusRequestEntityTooLarge} {
@@ -224,14 +227,40 @@ func TestBodyBound(t *testing.T) {
 func TestPanicIsAnswered(t *testing.T) {
 	c := world(t).Control(quiet())
 	c.Output = nil
-	if w := ask(c.Handler(), "GET /v1/deployments/"+live+"/logs", ""); w.Code != 500 || w.Header().Get("Content-Type") != "application/problem+json" {
+	if w := ask(served(t, c), "GET /v1/deployments/"+live+"/logs", ""); w.Code != 500 || w.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 }
 
 func TestMethodNotAllowedSaysWhich(t *testing.T) {
-	w := ask(world(t).Control(quiet()).Handler(), "DELETE /v1/deployments", "")
+	w := ask(served(t, world(t).Control(quiet())), "DELETE /v1/deployments", "")
 	if got := w.Header().Get("Allow"); w.Code != 405 || got != "GET, HEAD, POST" {
 		t.Errorf("%d, Allow %q", w.Code, got)
+	}
+}
+
+// TestNotModified asks twice: the second answer has no body until something changes.
+func TestNotModified(t *testing.T) {
+	c := world(t)
+	h := served(t, c.Control(quiet()))
+	for _, target := range []string{"/v1/openapi.json", "/v1/deployments", "/v1/deployments/" + live, "/v1/deployments/" + live + "/logs", "/v1/apps",
+		"/v1/apps/shop", "/v1/apps/shop/environments/production", "/v1/apps/shop/environments/production/evaluation-keys"} {
+		tag := ask(h, "GET "+target, "").Header().Get("ETag")
+		w := ask(h, "GET "+target+" if-none-match=\"other\", "+tag, "")
+		if w.Code != http.StatusNotModified || w.Body.Len() > 0 || w.Header().Get("ETag") != tag || w.Header().Get("X-Request-Id") == "" || w.Header().Get("Content-Type") != "" {
+			t.Errorf("%s: %d %q %v", target, w.Code, w.Body, w.Header())
+		}
+	}
+	line := "GET /v1/deployments/" + live + " if-none-match="
+	tag := ask(h, line, "").Header().Get("ETag")
+	d, err := c.Deployment(t.Context(), live)
+	if err == nil {
+		err = c.Update(t.Context(), d, func(d *deploy.Deployment) error { d.Log(c.Now(), "more"); return nil })
+	}
+	if w := ask(h, line+tag, ""); err != nil || w.Code != http.StatusOK || w.Header().Get("ETag") == tag {
+		t.Errorf("changed: %d %v, %v", w.Code, w.Header(), err)
+	}
+	if w := ask(h, "GET /v1/deployments/nothing if-none-match=*", ""); w.Code != http.StatusNotFound || w.Header().Get("ETag") != "" {
+		t.Errorf("nothing there: %d %v", w.Code, w.Header())
 	}
 }

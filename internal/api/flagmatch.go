@@ -13,14 +13,6 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
 
-// tagged is a body whose version is its ETag.
-type tagged struct {
-	version int64
-	body    any
-}
-
-func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
-
 // match reads If-Match and If-None-Match as they may stand before a change: one version that ETag gave, or *.
 func match(r *http.Request) (board.Match, error) {
 	given, not := r.Header.Values("If-Match"), r.Header.Values("If-None-Match")

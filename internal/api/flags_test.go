@@ -29,7 +29,7 @@ func read[T any](t *testing.T, w *httptest.ResponseRecorder) T {
 
 // TestETags: what an answer gives as its ETag is what If-Match takes.
 func TestETags(t *testing.T) {
-	h := world(t).Control(quiet()).Handler()
+	h := served(t, world(t).Control(quiet()))
 	tag := func(line, body, want string) string {
 		t.Helper()
 		got := ask(h, line, body).Header().Get("ETag")
@@ -51,7 +51,7 @@ func TestETags(t *testing.T) {
 
 // TestWhoAndWhere: a version says who by API Gateway's word, not by the caller's.
 func TestWhoAndWhere(t *testing.T) {
-	h := api.Lambda(world(t).Control(quiet()).Handler())
+	h := api.Lambda(served(t, world(t).Control(quiet())))
 	for _, each := range []struct{ method, path, body string }{
 		{"PUT", preview + "/flags/cart", `{"enabled":true}`}, {"GET", preview + "/flags/cart/versions", ""},
 	} {
@@ -77,7 +77,7 @@ func TestWhoAndWhere(t *testing.T) {
 }
 
 func TestKeyIsShownOnce(t *testing.T) {
-	h := world(t).Control(quiet()).Handler()
+	h := served(t, world(t).Control(quiet()))
 	k := read[api.NewKey](t, ask(h, "POST "+preview+"/evaluation-keys", `{"name":"web"}`))
 	if len(k.Text) != 51 {
 		t.Errorf("key %q", k.Text)
@@ -99,7 +99,7 @@ func TestKeyIsShownOnce(t *testing.T) {
 
 func TestStale(t *testing.T) {
 	c := world(t)
-	h := c.Control(quiet()).Handler()
+	h := served(t, c.Control(quiet()))
 	for _, key := range []string{"both", "never", "on-only", "silent"} {
 		ask(h, "PUT "+preview+"/flags/"+key, `{"enabled":true}`)
 	}
@@ -134,7 +134,7 @@ func TestStale(t *testing.T) {
 
 // TestWritersThroughTheAPI: twenty writers that read, add their own and write with If-Match, until it is in.
 func TestWritersThroughTheAPI(t *testing.T) {
-	h := world(t).Control(quiet()).Handler()
+	h := served(t, world(t).Control(quiet()))
 	ask(h, "PUT "+preview+"/flags/cart", `{"enabled":false}`)
 	var all sync.WaitGroup
 	for i := range 20 {
@@ -167,7 +167,7 @@ func TestWritersThroughTheAPI(t *testing.T) {
 }
 
 func TestDocumentBounds(t *testing.T) {
-	h := world(t).Control(quiet()).Handler()
+	h := served(t, world(t).Control(quiet()))
 	fill := func(n int) string { return `{"flags":{}` + strings.Repeat(" ", n-len(`{"flags":{}}`)) + "}" }
 	for n, want := range map[int]int{flag.MaxDocument: 200, flag.MaxDocument + 1: 413} {
 		if w := ask(h, "PUT "+preview+"/flags", fill(n)); w.Code != want {
@@ -195,7 +195,7 @@ func FuzzIfMatch(f *testing.F) {
 		if strings.ContainsAny(match+none, "\r\n") {
 			t.Skip()
 		}
-		h := world(t).Control(quiet()).Handler()
+		h := served(t, world(t).Control(quiet()))
 		ask(h, "PUT "+preview+"/flags/cart", `{"enabled":false}`)
 		r := httptest.NewRequest("PUT", preview+"/flags/cart", strings.NewReader(`{"enabled":true}`))
 		r.Header.Set("Content-Type", "application/json")

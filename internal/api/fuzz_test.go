@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,7 +42,7 @@ func FuzzBody(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		h := world(t).Control(quiet()).Handler() // anew each time: what one body did must not be seen by the next
+		h := served(t, world(t).Control(quiet())) // anew each time: what one body did must not be seen by the next
 		for _, line := range []string{"POST /v1/deployments", "PUT /v1/apps/fuzz", "POST /v1/deployments/" + live + "/rollback",
 			"POST /v1/deployments/" + live + "/cancel", "POST /v1/apps/shop/environments/production/rollback"} {
 			answered(t, ask(h, line, body))
@@ -53,14 +55,42 @@ func FuzzQuery(f *testing.F) {
 		"app=shop&environment=production", "cursor=%00", ";", "a=b&&", "cursor=" + strings.Repeat("A", api.MaxCursor+1), "cursor=-1", "cursor=3"} {
 		f.Add(seed)
 	}
-	h := world(f).Control(quiet()).Handler()
+	control := world(f).Control(quiet())
 	f.Fuzz(func(t *testing.T, query string) {
+		h := served(t, control)
 		for _, path := range []string{"/v1/deployments", "/v1/apps", "/v1/deployments/" + live + "/logs"} {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
 			r.URL.RawQuery = query
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
 			answered(t, w)
+		}
+	})
+}
+
+// listed is If-None-Match's grammar (RFC 9110, section 13.1.2) as a pattern, for the fuzzing of what reads it.
+var listed = regexp.MustCompile(`^[ \t,]*(?:(?:W/)?"[^"]*"[ \t]*(?:,[ \t,]*|$))*$`)
+
+// FuzzIfNoneMatch: an answer is left out exactly where the header is a list with its tag, or *.
+func FuzzIfNoneMatch(f *testing.F) {
+	h := world(f).Control(quiet()).Handler()
+	line := "GET /v1/deployments/" + live
+	tag := ask(h, line, "").Header().Get("ETag")
+	for _, seed := range []string{tag, "W/" + tag, `"a", ` + tag, tag + ` , "b"`, "*", " * ", "", `"`, tag + tag, tag + " x", "w/" + tag,
+		strings.Trim(tag, `"`), `"a,` + strings.Trim(tag, `"`) + `"`, ",," + tag + ",", `*, ` + tag, tag + `, "`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		r := httptest.NewRequest(http.MethodGet, "/v1/deployments/"+live, nil)
+		r.Header["If-None-Match"] = []string{header}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		want := http.StatusOK
+		if strings.Trim(header, " \t") == "*" || listed.MatchString(header) && slices.Contains(regexp.MustCompile(`"[^"]*"`).FindAllString(header, -1), tag) {
+			want = http.StatusNotModified
+		}
+		if w.Code != want || w.Header().Get("ETag") != tag || (w.Body.Len() == 0) != (want == http.StatusNotModified) {
+			t.Errorf("%q: %d, want %d; %v", header, w.Code, want, w.Header())
 		}
 	})
 }

@@ -41,7 +41,7 @@ func gatewayEvent(method, path, body string, encoded bool, query map[string][]st
 
 func TestLambda(t *testing.T) {
 	var log bytes.Buffer
-	h := api.Lambda(world(t).Control(slog.New(slog.NewTextHandler(&log, nil))).Handler())
+	h := api.Lambda(served(t, world(t).Control(slog.New(slog.NewTextHandler(&log, nil)))))
 	create := `{"app":"shop","environment":"preview","commit_sha":"` + commit(1) + `"}`
 	for _, each := range []struct {
 		event []byte

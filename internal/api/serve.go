@@ -49,29 +49,22 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := s.now()
 	id, caller := s.caller(r.Context())
 	x := s.dispatch(r)
-	body, contentType := x.body, "application/json"
-	if x.err != nil {
-		p := problemOf(x.err, id)
-		x.status, body, contentType = p.Status, p, "application/problem+json"
-		if p.Version != nil && *p.Version != 0 {
-			w.Header().Set("ETag", etag(*p.Version))
+	header := w.Header()
+	header.Set("X-Request-Id", id)
+	header.Set("Cache-Control", "no-store")
+	if allow := x.header.Get("Allow"); allow != "" {
+		header.Set("Allow", allow)
+	}
+	text := x.render(header, id)
+	if reads := r.Method == http.MethodGet || r.Method == http.MethodHead; reads && x.status == http.StatusOK && header.Get("ETag") == "" {
+		header.Set("ETag", tagOf(text))
+		if tags(r.Header.Values("If-None-Match"), tagOf(text)) {
+			x.status, text = http.StatusNotModified, nil
+			header.Del("Content-Type")
 		}
 	}
-	if t, ok := body.(tagged); ok {
-		w.Header().Set("ETag", etag(t.version))
-		body = t.body
-	}
-	if n, ok := body.(noted); ok && n.notes != "" {
-		w.Header().Set("Slipway-Notes", n.notes)
-	}
-	if allow := x.header.Get("Allow"); allow != "" {
-		w.Header().Set("Allow", allow)
-	}
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("X-Request-Id", id)
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(x.status)
-	writeErr := json.NewEncoder(w).Encode(body)
+	_, writeErr := w.Write(text)
 
 	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("request", id), slog.String("method", r.Method),
 		slog.String("route", r.Pattern), slog.Int("status", x.status), slog.Duration("duration", s.now().Sub(start)),
@@ -85,6 +78,32 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		level = slog.LevelError
 	}
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// render words the answer, and adds what the body says in headers.
+func (x *exchange) render(header http.Header, id string) []byte {
+	body, contentType := x.body, "application/json"
+	if x.err != nil {
+		p := problemOf(x.err, id)
+		x.status, body, contentType = p.Status, p, "application/problem+json"
+		if p.Version != nil && *p.Version != 0 {
+			header.Set("ETag", etag(*p.Version))
+		}
+	}
+	if t, ok := body.(tagged); ok {
+		header.Set("ETag", etag(t.version))
+		body = t.body
+	}
+	if n, ok := body.(noted); ok && n.notes != "" {
+		header.Set("Slipway-Notes", n.notes)
+	}
+	header.Set("Content-Type", contentType)
+	text, err := json.Marshal(body)
+	if err != nil && x.err == nil { // of a stored document that isn't JSON
+		x.err = deploy.Errorf(deploy.Internal, "api", "render: %w", err)
+		return x.render(header, id)
+	}
+	return append(text, '\n')
 }
 
 // dispatch runs the route's action. Its panic is an error like any other, so that the caller gets an answer.

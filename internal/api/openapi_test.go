@@ -1,0 +1,178 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pb33f/libopenapi/datamodel"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/slipway-cd/slipway/internal/api"
+	"github.com/slipway-cd/slipway/internal/api/apitest"
+	"github.com/slipway-cd/slipway/internal/board"
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/flag"
+)
+
+func contract(t *testing.T) *apitest.Contract {
+	t.Helper()
+	c, err := apitest.NewContract(api.Document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestDocumentIsOpenAPI holds the document to the OpenAPI Initiative's own schema of 3.1, and each of its schemas to JSON
+// Schema's.
+func TestDocumentIsOpenAPI(t *testing.T) {
+	schema, err := jsonschema.UnmarshalJSON(strings.NewReader(datamodel.OpenAPI31SchemaData))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("urn:openapi", schema); err != nil {
+		t.Fatal(err)
+	}
+	openAPI, err := c.Compile("urn:openapi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(api.Document()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := openAPI.Validate(doc); err != nil {
+		t.Error(err)
+	}
+	if err := c.AddResource("urn:document", doc); err != nil {
+		t.Fatal(err)
+	}
+	for name := range schemas(t) {
+		if _, err := c.Compile("urn:document#/components/schemas/" + name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func schemas(t *testing.T) map[string]map[string]any {
+	t.Helper()
+	var doc struct {
+		Components struct{ Schemas map[string]map[string]any }
+	}
+	if err := json.Unmarshal(api.Document(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc.Components.Schemas
+}
+
+// TestDocumentHasTheRoutes: no more, and no less.
+func TestDocumentHasTheRoutes(t *testing.T) {
+	got, want := contract(t).Routes(), world(t).Control(quiet()).Routes()
+	if !slices.Equal(got, want) {
+		t.Errorf("openapi.json has\n%s\nthe API\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestDocumentHasTheFields compares the schemas with the types that are read and written, member by member.
+func TestDocumentHasTheFields(t *testing.T) {
+	known := schemas(t)
+	for name, v := range map[string]any{
+		"Problem": api.Problem{}, "Fault": api.Fault{}, "DeploymentRequest": api.DeploymentRequest{}, "RollbackRequest": api.RollbackRequest{},
+		"Deployment": deploy.Deployment{}, "Summary": api.Summary{}, "DeploymentPage": api.DeploymentPage{}, "LinePage": api.LinePage{},
+		"AppRequest": deploy.App{}, "App": deploy.App{}, "AppPage": api.AppPage{}, "SettingsRequest": deploy.Settings{}, "SourceRequest": deploy.Source{},
+		"ScriptTarget": deploy.Target{}, "LambdaTarget": deploy.Target{}, "Environment": api.Environment{},
+		"FlagPage": api.FlagPage{}, "VersionPage": api.VersionPage{}, "Changes": api.Changes{}, "CopyRequest": api.CopyRequest{}, "Reason": api.Reason{},
+		"RolloutRequest": api.RolloutRequest{}, "RestoreRequest": api.RestoreRequest{}, "ExplainRequest": api.ExplainRequest{},
+		"Explanation": flag.Explanation{}, "Export": api.Export{}, "KeyRequest": api.KeyRequest{}, "KeyPage": api.KeyPage{}, "NewKey": api.NewKey{},
+		"Version": board.Version{}, "Schedule": flag.Schedule{},
+	} {
+		sameFields(t, known, name, reflect.TypeOf(v))
+	}
+}
+
+// sameFields compares a type with a schema, and what they hold with what that refers to.
+func sameFields(t *testing.T, known map[string]map[string]any, name string, of reflect.Type) {
+	t.Helper()
+	properties, _ := known[name]["properties"].(map[string]any)
+	fields := fieldsOf(of)
+	got, want := slices.Sorted(maps.Keys(properties)), slices.Sorted(maps.Keys(fields))
+	if !slices.Equal(got, want) {
+		t.Errorf("openapi.json, schema %s, has %v; %s has %v", name, got, of, want)
+		return
+	}
+	for field, held := range fields {
+		text, _ := json.Marshal(properties[field])
+		if _, to, ok := strings.Cut(string(text), `"#/components/schemas/`); ok && held.Kind() == reflect.Struct && held != reflect.TypeFor[time.Time]() {
+			to, _, _ = strings.Cut(to, `"`)
+			sameFields(t, known, to, held)
+		}
+	}
+}
+
+// fieldsOf lists a struct's JSON members with what they hold, without the lists and pointers around it.
+func fieldsOf(of reflect.Type) map[string]reflect.Type {
+	fields := map[string]reflect.Type{}
+	for _, f := range reflect.VisibleFields(of) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" || f.Anonymous {
+			continue
+		}
+		held := f.Type
+		for held.Kind() == reflect.Pointer || held.Kind() == reflect.Slice || held.Kind() == reflect.Map {
+			held = held.Elem()
+		}
+		fields[name] = held
+	}
+	return fields
+}
+
+func TestDocumentIsServed(t *testing.T) {
+	w := ask(served(t, world(t).Control(quiet())), "GET /v1/openapi.json", "")
+	var got, want any
+	if json.Unmarshal(w.Body.Bytes(), &got) != nil || json.Unmarshal(api.Document(), &want) != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d %.200s", w.Code, w.Body)
+	}
+}
+
+// TestContractTells has the check see what it is there for: each of these answers but one is wrong in one way.
+func TestContractTells(t *testing.T) {
+	page := `{"deployments":[]}`
+	for name, each := range map[string]struct {
+		line, body string
+		answer     func(w *httptest.ResponseRecorder)
+	}{
+		"":          {"GET /v1/deployments", page, nil},
+		"status":    {"GET /v1/deployments", page, func(w *httptest.ResponseRecorder) { w.Code = 203 }},
+		"media":     {"GET /v1/deployments", page, func(w *httptest.ResponseRecorder) { w.Header().Set("Content-Type", "text/html") }},
+		"header":    {"GET /v1/deployments", page, func(w *httptest.ResponseRecorder) { w.Header().Del("X-Request-Id") }},
+		"no ETag":   {"GET /v1/deployments", page, func(w *httptest.ResponseRecorder) { w.Header().Del("ETag") }},
+		"ETag":      {"GET /v1/deployments", page, func(w *httptest.ResponseRecorder) { w.Header().Set("ETag", "1") }},
+		"body":      {"GET /v1/deployments", `{"deployments":[{"id":"7"}]}`, nil},
+		"query":     {"GET /v1/deployments?limit=200", page, nil},
+		"unknown":   {"GET /v1/deployments?limt=2", page, nil},
+		"path":      {"GET /v1/apps/S", `{"name":"shop","source":{"type":"bundle"},"environments":{},"version":1}`, nil},
+		"no route":  {"GET /v1/nothing", page, nil},
+		"no method": {"DELETE /v1/deployments", page, nil},
+	} {
+		c, w := contract(t), httptest.NewRecorder()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Request-Id", "7")
+		w.Header().Set("ETag", `"1"`)
+		w.Body.WriteString(each.body)
+		if each.answer != nil {
+			each.answer(w)
+		}
+		method, target, _ := strings.Cut(each.line, " ")
+		if err := c.Hold(httptest.NewRequest(method, target, nil), nil, w); (err == nil) != (name == "") {
+			t.Errorf("%q: it says %v", name, err)
+		}
+	}
+}
