@@ -63,6 +63,11 @@ var (
 
 func (r *resources) records() awsiam.PolicyStatement { return allow(r.table, readWrite...) }
 
+// places is records for those that look at the environment's head at the same time.
+func (r *resources) places() awsiam.PolicyStatement {
+	return allow(r.table, append([]string{"dynamodb:BatchGetItem"}, readWrite...)...)
+}
+
 // switches is what creating a release's flags and switching them off takes.
 func (r *resources) switches() awsiam.PolicyStatement { return allow(r.flags, readWrite...) }
 
@@ -105,13 +110,13 @@ func mayBuild(r *resources) []awsiam.PolicyStatement {
 }
 
 func mayAdmit(r *resources) []awsiam.PolicyStatement {
-	return []awsiam.PolicyStatement{r.records(), allow(r.machine, answer...)}
+	return []awsiam.PolicyStatement{r.places(), allow(r.machine, answer...)}
 }
 
 // mayDeploy reads artifacts for itself and for Lambda, which takes the code from S3 with the caller's rights.
 func mayDeploy(r *resources) []awsiam.PolicyStatement {
 	return concat(r.scripts(), r.hooking(), r.onTargets("lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:UpdateFunctionCode", "lambda:PublishVersion"),
-		[]awsiam.PolicyStatement{r.records(), r.switches(), allow(r.artifacts, "s3:GetObject")})
+		[]awsiam.PolicyStatement{r.places(), r.switches(), allow(r.artifacts, "s3:GetObject")})
 }
 
 func mayShift(r *resources) []awsiam.PolicyStatement {
@@ -132,7 +137,7 @@ func mayCheckHealth(r *resources) []awsiam.PolicyStatement {
 }
 
 func maySettle(r *resources) []awsiam.PolicyStatement {
-	return concat(r.scripts(), r.hooking(), []awsiam.PolicyStatement{r.records(), allow(r.machine, answer...)})
+	return concat(r.scripts(), r.hooking(), []awsiam.PolicyStatement{r.places(), allow(r.machine, answer...)})
 }
 
 func mayServeAPI(r *resources) []awsiam.PolicyStatement {

@@ -27,22 +27,35 @@ type State struct {
 	Took time.Duration // from its entry to the next state's, or to the execution's end
 }
 
-// Deploy runs one deployment of a new commit with that slipway.yaml, by the execution's input as an operator types it.
+// Deploy runs one deployment of a new commit with that slipway.yaml, recorded first and then started, as the API does.
 func (r *Rig) Deploy(ctx context.Context, config string) (*Execution, error) {
-	sha, err := r.Commit(ctx, config)
+	d := deploy.New(newID(), deploy.Deploy, App, Environment, time.Now())
+	settings, err := r.app.Environment(Environment)
 	if err != nil {
 		return nil, err
 	}
-	return r.Run(ctx, r.Out.StateMachineARN, map[string]string{"app": App, "environment": Environment, "commit_sha": sha})
+	d.Settings = settings
+	if d.CommitSHA, d.Source, err = r.Commit(ctx, config); err != nil {
+		return nil, err
+	}
+	if err := r.Store.Create(ctx, d); err != nil {
+		return nil, err
+	}
+	return r.run(ctx, r.Out.StateMachineARN, d.ID, map[string]string{"deployment": d.ID})
 }
+
+func newID() string { return deploy.NewID(time.Now(), []byte(rand.Text())) }
 
 // Run runs one execution of a machine to its end. One that does not succeed is an error.
 func (r *Rig) Run(ctx context.Context, machine string, input any) (*Execution, error) {
+	return r.run(ctx, machine, newID(), input)
+}
+
+func (r *Rig) run(ctx context.Context, machine, id string, input any) (*Execution, error) {
 	text, err := json.Marshal(input)
 	if err != nil {
 		return nil, err
 	}
-	id := deploy.NewID(time.Now(), []byte(rand.Text()))
 	started, err := r.sfn.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: &machine, Name: &id, Input: aws.String(string(text))})
 	if err != nil {
 		return nil, err

@@ -14,7 +14,6 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -43,7 +42,8 @@ type Rig struct {
 	Store *store.Store
 	s3    *s3.Client
 	sfn   *sfn.Client
-	app   *http.Server
+	app   *deploy.App
+	site  *http.Server
 }
 
 // New starts all of it, from root's builds. Close ends it.
@@ -67,19 +67,19 @@ func New(ctx context.Context, root string) (_ *Rig, err error) {
 	if err != nil {
 		return nil, err
 	}
-	app := &deploy.App{Name: App, Environments: map[string]deploy.Settings{
+	r.app = &deploy.App{Name: App, Environments: map[string]deploy.Settings{
 		Environment: {Target: deploy.Target{Type: deploy.TargetScript}, URL: url},
 	}}
-	if err := app.Validate(); err != nil {
+	if err := r.app.Validate(); err != nil {
 		return nil, err
 	}
-	return r, r.Store.PutApp(ctx, app)
+	return r, r.Store.PutApp(ctx, r.app)
 }
 
 // Close ends the cloud and the app. It may be called twice.
 func (r *Rig) Close() {
-	if r.app != nil {
-		_ = r.app.Close()
+	if r.site != nil {
+		_ = r.site.Close()
 	}
 	if r.Cloud != nil {
 		_ = r.Cloud.Stop() // a private cloud also ends with this process
@@ -92,24 +92,24 @@ func (r *Rig) serve() (url string, err error) {
 	if err != nil {
 		return "", err
 	}
-	r.app = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })}
-	go func() { _ = r.app.Serve(listener) }()
+	r.site = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })}
+	go func() { _ = r.site.Serve(listener) }()
 	return "http://" + listener.Addr().String(), nil
 }
 
-// Commit uploads a new commit with that slipway.yaml and gives its id.
-func (r *Rig) Commit(ctx context.Context, config string) (string, error) {
+// Commit uploads a new commit with that slipway.yaml and gives its id and where it lies.
+func (r *Rig) Commit(ctx context.Context, config string) (string, *deploy.Bundle, error) {
 	bundle, err := pack(config)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	id := sha256.Sum256([]byte(rand.Text()))
 	sha, sum := hex.EncodeToString(id[:20]), sha256.Sum256(bundle)
+	b := &deploy.Bundle{Key: "sources/" + App + "/" + sha + ".tar.gz", SHA256: hex.EncodeToString(sum[:])}
 	_, err = r.s3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &r.Out.Bucket, Key: aws.String("sources/" + App + "/" + sha + ".tar.gz"),
-		Body: bytes.NewReader(bundle), Metadata: map[string]string{"sha256": hex.EncodeToString(sum[:])},
+		Bucket: &r.Out.Bucket, Key: &b.Key, Body: bytes.NewReader(bundle), Metadata: map[string]string{"sha256": b.SHA256},
 	})
-	return sha, err
+	return sha, b, err
 }
 
 func pack(text string) ([]byte, error) {

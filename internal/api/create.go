@@ -62,7 +62,7 @@ func (c *Control) createDeployment(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	d := c.draft(deploy.Deploy, in.App, in.Environment)
-	d.CommitSHA, d.Branch, d.Force, d.Source = in.CommitSHA, in.Branch, in.Force, bundle
+	d.CommitSHA, d.Branch, d.Force, d.Source, d.Settings = in.CommitSHA, in.Branch, in.Force, bundle, settings
 	if in.Metadata != nil {
 		d.Metadata = in.Metadata
 	}

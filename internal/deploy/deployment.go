@@ -65,7 +65,7 @@ type Deployment struct {
 	Health       Health     `json:"health,omitzero"`         // of the release that this deployment puts live
 	Source       *Bundle    `json:"source,omitempty"`
 	Config       *Config    `json:"config,omitempty"`   // slipway.yaml at the commit, merged for the environment
-	Settings     *Settings  `json:"settings,omitempty"` // the environment's, as they were in Prepare
+	Settings     *Settings  `json:"settings,omitempty"` // the environment's, as they were when it was asked for
 
 	Version int64 `json:"version"` // grows with every write; the store's compare-and-swap
 }

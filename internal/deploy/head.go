@@ -19,6 +19,12 @@ type Head struct {
 	Version     int64  `json:"version"`
 }
 
+// Place is a deployment's record and the head of its environment, read at one time.
+type Place struct {
+	Head       *Head
+	Deployment *Deployment
+}
+
 // Turn is one deployment's place in an environment: it holds the lock, or waits for it.
 type Turn struct {
 	Deployment string    `json:"deployment"`

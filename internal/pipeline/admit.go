@@ -37,13 +37,17 @@ func (a *Admit) Run(ctx context.Context, call Call) (*State, error) {
 }
 
 func (a *Admit) admit(ctx context.Context, call Call) (*State, error) {
-	var st State
-	if err := json.Unmarshal(call.State, &st); err != nil {
-		return nil, deploy.Errorf(deploy.Invalid, "state", "%w", err)
+	st, err := read(call)
+	if err != nil {
+		return nil, err
+	}
+	at, err := a.Heads.Place(ctx, st.App, st.Environment, st.Deployment)
+	if err != nil {
+		return nil, err
 	}
 	var adm deploy.Admission
 	var d *deploy.Deployment
-	err := a.Heads.Change(ctx, st.App, st.Environment, func(h *deploy.Head, record func(string) (*deploy.Deployment, error)) (err error) {
+	err = a.Heads.Change(ctx, st.App, st.Environment, func(h *deploy.Head, record func(string) (*deploy.Deployment, error)) (err error) {
 		if d, err = record(st.Deployment); err != nil {
 			return err
 		}
@@ -56,11 +60,11 @@ func (a *Admit) admit(ctx context.Context, call Call) (*State, error) {
 		}
 		adm = h.Admit(deploy.Turn{Deployment: d.ID, Action: d.Action, Token: call.Token}, a.Now())
 		return a.write(adm, h, d, record)
-	})
+	}, at)
 	if err != nil {
 		return nil, err
 	}
-	return &st, a.answer(ctx, adm, d, call.Token)
+	return st, a.answer(ctx, adm, d, call.Token)
 }
 
 func admissible(d *deploy.Deployment) error {

@@ -25,6 +25,9 @@ type Releases interface {
 // Run runs scripts.build and keeps the artifacts, or takes the release that the commit already has.
 func (s *Build) Run(ctx context.Context, call Call) (*State, error) {
 	return s.once(ctx, call, "build", func(ctx context.Context, st *State, d *deploy.Deployment) (done, error) {
+		if d.Config.Scripts.Build == "" && len(d.Config.Artifacts) == 0 {
+			return s.nothing(ctx, d)
+		}
 		r, err := s.Releases.Release(ctx, d.App, d.CommitSHA)
 		if err != nil {
 			return done{}, err
@@ -39,14 +42,30 @@ func (s *Build) Run(ctx context.Context, call Call) (*State, error) {
 		if err := s.check(ctx, d, r); err != nil {
 			return done{}, err
 		}
-		end.change = func(d *deploy.Deployment) {
-			d.Release, d.Artifacts = r, map[string]string{}
-			for _, a := range r.Artifacts {
-				d.Artifacts[a.Path] = a.Key
-			}
-		}
+		end.change = hold(r)
 		return end, nil
 	})
+}
+
+// nothing is the release of a commit that has nothing to build: nothing of it is kept for others.
+func (s *Build) nothing(ctx context.Context, d *deploy.Deployment) (done, error) {
+	r := s.release(d)
+	return done{outcome: deploy.Skipped, said: said("no build script, no artifacts"), change: hold(r)}, s.check(ctx, d, r)
+}
+
+// hold puts a release on the record.
+func hold(r *deploy.Release) func(*deploy.Deployment) {
+	return func(d *deploy.Deployment) {
+		d.Release, d.Artifacts = r, map[string]string{}
+		for _, a := range r.Artifacts {
+			d.Artifacts[a.Path] = a.Key
+		}
+	}
+}
+
+// release is d's own, without artifacts yet.
+func (s *Build) release(d *deploy.Deployment) *deploy.Release {
+	return &deploy.Release{App: d.App, CommitSHA: d.CommitSHA, BuiltBy: d.ID, BuiltAt: s.Now().UTC(), Artifacts: []deploy.Artifact{}}
 }
 
 func builder(r *deploy.Release) string {
@@ -77,12 +96,10 @@ func (s *Build) build(ctx context.Context, st *State, d *deploy.Deployment) (_ *
 		if err := b.run(ctx, deploy.BuildFailed, "build", d.Config.Scripts.Build); err != nil {
 			return nil, err
 		}
-	} else if len(d.Config.Artifacts) > 0 {
-		if err := b.open(ctx); err != nil {
-			return nil, err
-		}
+	} else if err := b.open(ctx); err != nil {
+		return nil, err
 	}
-	r := &deploy.Release{App: d.App, CommitSHA: d.CommitSHA, BuiltBy: d.ID, BuiltAt: s.Now().UTC(), Artifacts: []deploy.Artifact{}}
+	r := s.release(d)
 	for _, name := range d.Config.Artifacts {
 		a, err := s.keep(ctx, b, name)
 		if err != nil {

@@ -39,7 +39,7 @@ func (c *Cancel) Run(ctx context.Context, id string) (*deploy.Deployment, error)
 			d.Log(now, "cancel asked for")
 		}
 		return nil
-	})
+	}, nil)
 	if err != nil {
 		return nil, err
 	}

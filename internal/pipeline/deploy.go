@@ -27,7 +27,11 @@ type Targets interface {
 
 // Run runs hooks and pre_deploy, writes down what is live, and only then changes anything.
 func (s *Deploy) Run(ctx context.Context, call Call) (*State, error) {
-	return s.once(ctx, call, "deploy", func(ctx context.Context, st *State, d *deploy.Deployment) (_ done, err error) {
+	st, at, err := openPlace(ctx, s.Heads, call)
+	if err != nil {
+		return nil, err
+	}
+	return s.pass(ctx, st, at.Deployment, "deploy", func(ctx context.Context, st *State, d *deploy.Deployment) (_ done, err error) {
 		b := s.bench(st, d, "deploy")
 		b.place = d.Release.Artifacts
 		defer func() { err = errors.Join(err, b.close()) }()
@@ -37,7 +41,14 @@ func (s *Deploy) Run(ctx context.Context, call Call) (*State, error) {
 		if err := s.introduce(ctx, st, d); err != nil {
 			return done{}, err
 		}
-		if err := s.mark(ctx, st, d); err != nil {
+		mark, err := s.mark(ctx, at.Head, d)
+		if err != nil {
+			return done{}, err
+		}
+		if d.Config.Scripts.Deploy == "" && d.Settings.Target.Type != deploy.TargetLambda {
+			return done{outcome: deploy.Passed, change: mark}, nil // what is changed is the scripts' of later stages
+		}
+		if err := s.begin(ctx, st, d, "deploy", mark); err != nil {
 			return done{}, err
 		}
 		if d.Config.Scripts.Deploy != "" {
@@ -60,30 +71,27 @@ func (s *Deploy) before(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// mark writes what is live onto the record. From here on a failure is undone, and only this is read to undo it.
-func (s *Deploy) mark(ctx context.Context, st *State, d *deploy.Deployment) error {
+// mark gives what writes onto the record what is live. From there on a failure is undone, and only this is read to undo
+// it. It is nil where an earlier run has written it.
+func (s *Deploy) mark(ctx context.Context, h *deploy.Head, d *deploy.Deployment) (func(*deploy.Deployment), error) {
 	if d.Changed != nil {
-		return nil
+		return nil, nil //nolint:nilnil // nothing is left to be written
 	}
-	live, note, err := liveNow(ctx, s.Heads, s.Targets, d)
+	live, note, err := liveNow(ctx, h, s.Targets, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.begin(ctx, st, d, "deploy", func(d *deploy.Deployment) {
+	return func(d *deploy.Deployment) {
 		now := s.Now()
 		d.Previous, d.Fallback, d.Changed = live, live.Deployment, &now
 		if note != "" {
 			d.Log(now, "%s", note)
 		}
-	})
+	}, nil
 }
 
 // liveNow tells what serves: the head's word, corrected by the target's where somebody moved it behind our back.
-func liveNow(ctx context.Context, heads Heads, targets Targets, d *deploy.Deployment) (_ *deploy.Live, note string, _ error) {
-	h, err := heads.Head(ctx, d.App, d.Environment)
-	if err != nil {
-		return nil, "", err
-	}
+func liveNow(ctx context.Context, h *deploy.Head, targets Targets, d *deploy.Deployment) (_ *deploy.Live, note string, _ error) {
 	live := h.Live
 	if live == nil {
 		live = &deploy.Live{}

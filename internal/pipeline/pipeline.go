@@ -55,10 +55,12 @@ type Records interface {
 	Update(ctx context.Context, d *deploy.Deployment, change func(*deploy.Deployment) error) error
 }
 
-// Heads keeps environments. Change is a compare-and-swap over the head and the records that decide asks for.
+// Heads keeps environments. Place reads a head together with a deployment's record; Change is a compare-and-swap over the
+// head and the records that decide asks for, and begins with what was read already where that is given.
 type Heads interface {
 	Head(ctx context.Context, app, environment string) (*deploy.Head, error)
-	Change(ctx context.Context, app, environment string, decide func(h *deploy.Head, record func(id string) (*deploy.Deployment, error)) error, known ...*deploy.Deployment) error
+	Place(ctx context.Context, app, environment, id string) (*deploy.Place, error)
+	Change(ctx context.Context, app, environment string, decide func(h *deploy.Head, record func(id string) (*deploy.Deployment, error)) error, at *deploy.Place) error
 }
 
 // Desk is what every stage works with.
@@ -71,15 +73,37 @@ type Desk struct {
 // open reads the state and its record, and refuses to go on for an execution that has lost the deployment or the
 // environment: one that was redriven, or is late.
 func (k *Desk) open(ctx context.Context, call Call) (*State, *deploy.Deployment, error) {
-	var st State
-	if err := json.Unmarshal(call.State, &st); err != nil {
-		return nil, nil, deploy.Errorf(deploy.Invalid, "state", "%w", err)
+	st, err := read(call)
+	if err != nil {
+		return nil, nil, err
 	}
 	d, err := k.Records.Deployment(ctx, st.Deployment)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &st, d, mine(&st, d)
+	return st, d, mine(st, d)
+}
+
+// openPlace is open for a stage that looks at the environment too.
+func openPlace(ctx context.Context, heads Heads, call Call) (*State, *deploy.Place, error) {
+	st, err := read(call)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := heads.Place(ctx, st.App, st.Environment, st.Deployment)
+	if err != nil {
+		return nil, nil, err
+	}
+	return st, p, mine(st, p.Deployment)
+}
+
+// read takes the state out of a call.
+func read(call Call) (*State, error) {
+	var st State
+	if err := json.Unmarshal(call.State, &st); err != nil {
+		return nil, deploy.Errorf(deploy.Invalid, "state", "%w", err)
+	}
+	return &st, nil
 }
 
 // mine tells whether the execution that st belongs to may still write to d.
@@ -137,6 +161,11 @@ func (k *Desk) once(ctx context.Context, call Call, name string, do work) (*Stat
 	if err != nil {
 		return nil, err
 	}
+	return k.pass(ctx, st, d, name, do)
+}
+
+// pass is once for a record that is open.
+func (k *Desk) pass(ctx context.Context, st *State, d *deploy.Deployment, name string, do work) (*State, error) {
 	if s := d.Stage(name); s != nil && s.End != nil {
 		return st, earlier(s, d)
 	}
@@ -187,6 +216,8 @@ type ended struct {
 	start   time.Time // for one that is not on the record yet
 	done
 	err error
+
+	open func(*deploy.Deployment) error // begins one that is not on the record yet; nil for the usual way
 }
 
 // finish writes a stage's end. An attempt that a later one has overtaken writes nothing.
@@ -195,10 +226,9 @@ func (k *Desk) finish(ctx context.Context, st *State, d *deploy.Deployment, e en
 	defer stop()
 	err := k.update(ctx, st, d, func(d *deploy.Deployment) error {
 		if e.attempt == 0 {
-			if err := cancelled(d); err != nil {
+			if err := e.begin(d); err != nil {
 				return err
 			}
-			d.Begin(e.name, e.start)
 		}
 		s := d.Stage(e.name)
 		if e.attempt > 0 && (s == nil || s.Attempt != e.attempt) {
@@ -221,6 +251,18 @@ func (k *Desk) finish(ctx context.Context, st *State, d *deploy.Deployment, e en
 		return e.err
 	}
 	return err
+}
+
+// begin puts the stage on the record together with its end.
+func (e *ended) begin(d *deploy.Deployment) error {
+	if e.open != nil {
+		return e.open(d)
+	}
+	if err := cancelled(d); err != nil {
+		return err
+	}
+	d.Begin(e.name, e.start)
+	return nil
 }
 
 // lastWords gives a context for the record's last write: one that is over must not keep a stage's end from being told.

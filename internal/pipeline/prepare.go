@@ -111,102 +111,98 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, made, err := p.record(ctx, in, executionID(call.Execution, call.StartTime), call.Execution)
+	d, err := p.record(ctx, in, executionID(call.Execution, call.StartTime), call.Execution)
 	if err != nil {
 		return nil, err
 	}
 	st := &State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action}
-	if s := d.Stage("prepare"); s != nil && s.End != nil && d.Execution == call.Execution {
+	s := d.Stage("prepare")
+	if s != nil && s.End != nil && d.Execution == call.Execution {
 		return st, earlier(s, d)
 	}
-	if made == nil {
-		if err := p.begin(ctx, st, d, call.Execution); err != nil {
-			return nil, err
-		}
-	} else {
-		d.Settings = made
+	if err := errors.Join(mine(st, d), theirs(d, call.Execution), cancelled(d)); err != nil {
+		return nil, err
 	}
-	attempt := d.Stage("prepare").Attempt
-	var told string
+	e := ended{name: "prepare", start: p.Now()}
+	if s.Open() {
+		e.attempt = s.Attempt
+	}
+	e.open = func(d *deploy.Deployment) error { return p.started(d, call.Execution, e.start) }
+	e.done, e.err = p.prepare(ctx, d)
+	return st, p.finish(ctx, st, d, e)
+}
+
+// prepare works on d as it was read; what it found is written with the stage's end, on d as it is by then.
+func (p *Prepare) prepare(ctx context.Context, d *deploy.Deployment) (end done, err error) {
+	if err := p.settings(ctx, d); err != nil {
+		return done{}, err
+	}
+	end.outcome = deploy.Passed
 	if d.Action == deploy.Rollback {
-		told, err = p.rollback(ctx, d)
+		end.said, err = p.rollback(ctx, d)
 	} else {
-		told, err = p.deploy(ctx, d)
+		end.said, err = p.deploy(ctx, d)
 	}
-	// What the commit says is in d by now; finish writes it with the stage's end.
-	prepared := *d
-	if err == nil {
-		err = p.update(ctx, st, d, func(d *deploy.Deployment) error {
-			d.Settings, d.Config, d.Source, d.Plan = prepared.Settings, prepared.Config, prepared.Source, prepared.Plan
-			d.CommitSHA, d.Branch, d.RollbackFrom = prepared.CommitSHA, prepared.Branch, prepared.RollbackFrom
-			d.Release, d.Fallback, d.Health = prepared.Release, prepared.Fallback, prepared.Health
-			d.Finish("prepare", deploy.Passed, p.Now())
-			d.Log(p.Now(), "prepare passed%s", told)
-			return cancelled(d)
-		})
-		return st, err
+	found := *d
+	end.change = func(d *deploy.Deployment) {
+		d.Settings, d.Config, d.Source, d.Plan = found.Settings, found.Config, found.Source, found.Plan
+		d.CommitSHA, d.Branch, d.RollbackFrom = found.CommitSHA, found.Branch, found.RollbackFrom
+		d.Release, d.Fallback, d.Health = found.Release, found.Fallback, found.Health
 	}
-	return st, p.finish(ctx, st, d, ended{name: "prepare", attempt: attempt, err: err})
+	return end, err
 }
 
 // record finds the deployment, or makes it for an execution that was started by hand.
-func (p *Prepare) record(ctx context.Context, in *Input, id, execution string) (*deploy.Deployment, *deploy.Settings, error) {
+func (p *Prepare) record(ctx context.Context, in *Input, id, execution string) (*deploy.Deployment, error) {
 	d, err := p.Records.Deployment(ctx, id)
 	if deploy.KindOf(err) != deploy.NotFound {
-		return d, nil, err
+		return d, err
 	}
 	if in.Deployment != "" {
-		return nil, nil, deploy.FieldErrorf("deployment", "%q is no record of this execution; by hand, give app, environment and commit_sha", deploy.Cut(in.Deployment, 80))
-	}
-	a, err := p.App(ctx, in.App)
-	if err != nil {
-		return nil, nil, err
-	}
-	settings, err := a.Environment(in.Environment)
-	if err != nil {
-		return nil, nil, err
+		return nil, deploy.FieldErrorf("deployment", "%q is no record of this execution; by hand, give app, environment and commit_sha", deploy.Cut(in.Deployment, 80))
 	}
 	d = deploy.New(id, in.Action, in.App, in.Environment, p.Now())
+	if err := p.settings(ctx, d); err != nil {
+		return nil, err
+	}
 	d.CommitSHA, d.Branch, d.Force, d.RollbackTo = in.CommitSHA, in.Branch, in.Force, in.To
 	d.Metadata["started_by"] = "execution"
-	if err := p.started(d, execution); err != nil {
-		return nil, nil, err
+	if err := p.started(d, execution, p.Now()); err != nil {
+		return nil, err
 	}
 	if err := p.Create(ctx, d); deploy.KindOf(err) == deploy.Conflict {
-		d, err = p.Records.Deployment(ctx, id)
-		return d, nil, err
+		return p.Records.Deployment(ctx, id)
 	} else if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return d, settings, nil
+	return d, nil
 }
 
-// started marks the deployment as the execution's, at work in Prepare.
-func (p *Prepare) started(d *deploy.Deployment, execution string) error {
+// theirs is the error of a deployment that another execution has taken up.
+func theirs(d *deploy.Deployment, execution string) error {
+	if d.Execution == "" || d.Execution == execution {
+		return nil
+	}
+	return deploy.Errorf(deploy.Conflict, "", "deployment %s belongs to execution %s", d.ID, d.Execution)
+}
+
+// started marks the deployment as the execution's, at work in Prepare since start.
+func (p *Prepare) started(d *deploy.Deployment, execution string, start time.Time) error {
+	if err := theirs(d, execution); err != nil {
+		return err
+	}
 	if d.Status == deploy.Pending {
-		d.Log(p.Now(), "%s of %s to %s started", d.Action, deploy.ShortCommit(d.CommitSHA), d.Environment)
+		d.Log(start, "%s of %s to %s started", d.Action, deploy.ShortCommit(d.CommitSHA), d.Environment)
 	}
 	if err := d.Status.To(deploy.Running); err != nil {
 		return err
 	}
 	d.Status, d.Execution = deploy.Running, execution
-	d.Begin("prepare", p.Now())
+	d.Begin("prepare", start)
 	return nil
 }
 
-func (p *Prepare) begin(ctx context.Context, st *State, d *deploy.Deployment, execution string) error {
-	return p.update(ctx, st, d, func(d *deploy.Deployment) error {
-		if d.Execution != "" && d.Execution != execution {
-			return deploy.Errorf(deploy.Conflict, "", "deployment %s belongs to execution %s", d.ID, d.Execution)
-		}
-		if err := cancelled(d); err != nil {
-			return err
-		}
-		return p.started(d, execution)
-	})
-}
-
-// settings takes down what the environment's owner decided, as it is now.
+// settings takes down what the environment's owner decided, where whoever recorded the deployment has not.
 func (p *Prepare) settings(ctx context.Context, d *deploy.Deployment) error {
 	if d.Settings != nil {
 		return nil
@@ -220,9 +216,6 @@ func (p *Prepare) settings(ctx context.Context, d *deploy.Deployment) error {
 }
 
 func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, error) {
-	if err := p.settings(ctx, d); err != nil {
-		return "", err
-	}
 	if !d.Settings.AllowsBranch(d.Branch) {
 		return "", deploy.FieldErrorf("branch", "%q may not be deployed to %s; want one of %s", d.Branch, d.Environment, strings.Join(d.Settings.Branches, ", "))
 	}
@@ -270,9 +263,6 @@ func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (text []byte, 
 // rollback checks that there is something to undo and something to go back to. Both are looked at again when the
 // rollback has its turn.
 func (p *Prepare) rollback(ctx context.Context, d *deploy.Deployment) (string, error) {
-	if err := p.settings(ctx, d); err != nil {
-		return "", err
-	}
 	h, err := p.Heads.Head(ctx, d.App, d.Environment)
 	if err != nil {
 		return "", err

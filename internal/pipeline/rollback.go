@@ -122,7 +122,7 @@ func (r *Rollback) ask(ctx context.Context, st *State, d *deploy.Deployment) (*d
 	if err != nil {
 		return nil, err
 	}
-	live, note, err := liveNow(ctx, r.Heads, r.Targets, d)
+	live, note, err := liveNow(ctx, h, r.Targets, d)
 	if err != nil {
 		return nil, err
 	}

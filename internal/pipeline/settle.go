@@ -21,17 +21,18 @@ type Settle struct {
 
 // Run settles. Called again, it tells whoever's turn it is once more and answers as before.
 func (s *Settle) Run(ctx context.Context, call Call) (*State, error) {
-	st, d, err := s.find(ctx, call)
-	if err != nil || d == nil {
+	st, at, err := s.find(ctx, call)
+	if err != nil || at == nil {
 		return st, err
 	}
+	d := at.Deployment
 	if d.Status.Ended() {
 		s.remind(ctx, d)
 	} else {
 		if err := s.before(ctx, st, d); err != nil {
 			return nil, err
 		}
-		if d, err = s.settle(ctx, st, d); err != nil {
+		if d, err = s.settle(ctx, st, at); err != nil {
 			return nil, err
 		}
 	}
@@ -40,7 +41,7 @@ func (s *Settle) Run(ctx context.Context, call Call) (*State, error) {
 }
 
 // find reads the state. One that comes from a failed Prepare is only the error, and perhaps there is no record yet.
-func (s *Settle) find(ctx context.Context, call Call) (*State, *deploy.Deployment, error) {
+func (s *Settle) find(ctx context.Context, call Call) (*State, *deploy.Place, error) {
 	var st State
 	var bare Failure
 	if json.Unmarshal(call.State, &bare) == nil && bare.Error != "" {
@@ -48,7 +49,7 @@ func (s *Settle) find(ctx context.Context, call Call) (*State, *deploy.Deploymen
 	} else if err := json.Unmarshal(call.State, &st); err != nil {
 		return nil, nil, deploy.Errorf(deploy.Invalid, "state", "%w", err)
 	}
-	d, err := s.Records.Deployment(ctx, st.Deployment)
+	at, err := s.place(ctx, &st)
 	switch {
 	case deploy.KindOf(err) == deploy.NotFound:
 		kind, cause := st.Error.read()
@@ -56,13 +57,23 @@ func (s *Settle) find(ctx context.Context, call Call) (*State, *deploy.Deploymen
 		return &st, nil, nil
 	case err != nil:
 		return nil, nil, err
-	case call.Execution != "" && d.Execution != "" && d.Execution != call.Execution:
+	}
+	if d := at.Deployment; call.Execution != "" && d.Execution != "" && d.Execution != call.Execution {
 		kind, cause := st.Error.read()
 		st.Status, st.Error = deploy.Failed, Failure{string(kind), cause}
 		return &st, nil, nil
 	}
-	st.Fence = d.Fence
-	return &st, d, nil
+	st.Fence = at.Deployment.Fence
+	return &st, at, nil
+}
+
+// place reads the record and, where the state says which, its environment's head with it.
+func (s *Settle) place(ctx context.Context, st *State) (*deploy.Place, error) {
+	if st.Environment != "" {
+		return s.Heads.Place(ctx, st.App, st.Environment, st.Deployment)
+	}
+	d, err := s.Records.Deployment(ctx, st.Deployment)
+	return &deploy.Place{Deployment: d}, err
 }
 
 // before does what must come ahead of the end: it lets a cancel that came after the last check undo the change, notes
@@ -116,8 +127,8 @@ func outcome(d *deploy.Deployment) (status deploy.Status, dirty bool) {
 	return deploy.RolledBack, false
 }
 
-func (s *Settle) settle(ctx context.Context, st *State, d *deploy.Deployment) (*deploy.Deployment, error) {
-	var dirty bool
+func (s *Settle) settle(ctx context.Context, st *State, at *deploy.Place) (*deploy.Deployment, error) {
+	d, dirty := at.Deployment, false
 	var over deploy.Handover
 	err := s.Heads.Change(ctx, d.App, d.Environment, func(h *deploy.Head, record func(string) (*deploy.Deployment, error)) (err error) {
 		if d, err = record(st.Deployment); err != nil {
@@ -137,7 +148,7 @@ func (s *Settle) settle(ctx context.Context, st *State, d *deploy.Deployment) (*
 		}
 		over, err = s.write(h, d, status, dirty, record)
 		return err
-	}, d)
+	}, at)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +189,7 @@ func (s *Settle) grant(ctx context.Context, d *deploy.Deployment, turn *deploy.T
 	return s.Heads.Change(ctx, d.App, d.Environment, func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
 		h.Leave(turn.Deployment, s.Now())
 		return nil
-	})
+	}, nil)
 }
 
 // remind repeats what an earlier run may not have got round to: the grant of the turn that followed. Whoever has heard

@@ -22,22 +22,63 @@ func (s *Store) Head(ctx context.Context, app, environment string) (*deploy.Head
 	return &h, nil
 }
 
-// Change makes one decision about an environment: decide is given its head and may read records with the function, and
-// change all of them; what it changed is written in one transaction, or nothing is. It is called anew on fresh copies
-// where another write came between, so it must have no other effect. Its own error ends the change.
-func (s *Store) Change(ctx context.Context, app, environment string,
-	decide func(h *deploy.Head, record func(id string) (*deploy.Deployment, error)) error, known ...*deploy.Deployment) error {
-	return again(ctx, "head of "+appEnvironment(app, environment), func() error {
-		tx := transaction{store: s, ctx: ctx}
-		for _, d := range known {
-			if err := tx.take(d); err != nil {
+// Place reads a deployment's record and its environment's head in one request, both consistently. NotFound names the
+// deployment.
+func (s *Store) Place(ctx context.Context, app, environment, id string) (*deploy.Place, error) {
+	keys := []attributes{headKey(app, environment), deploymentKey(id)}
+	out, err := s.db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
+		s.table: {Keys: keys, ConsistentRead: aws.Bool(true)},
+	}})
+	if err != nil {
+		return nil, deploy.Errorf(deploy.Internal, "store", "read %s and %s: %w", keyText(keys[0]), keyText(keys[1]), err)
+	}
+	p := &deploy.Place{Head: &deploy.Head{App: app, Environment: environment}}
+	for _, it := range out.Responses[s.table] {
+		v := any(p.Head)
+		if sameKey(it, keys[1]) {
+			p.Deployment = &deploy.Deployment{}
+			v = p.Deployment
+		}
+		if err := decode(it, v); err != nil {
+			return nil, deploy.Errorf(deploy.Internal, "store", "decode %s: %w", keyText(it), err)
+		}
+	}
+	return p, s.rest(ctx, p, out.UnprocessedKeys[s.table].Keys, id)
+}
+
+// rest reads one by one what a busy table left out.
+func (s *Store) rest(ctx context.Context, p *deploy.Place, left []attributes, id string) (err error) {
+	for _, key := range left {
+		if !sameKey(key, deploymentKey(id)) {
+			if p.Head, err = s.Head(ctx, p.Head.App, p.Head.Environment); err != nil {
 				return err
 			}
 		}
-		known = nil // good for one try
-		h, err := s.Head(ctx, app, environment)
-		if err != nil {
-			return err
+	}
+	if p.Deployment == nil {
+		p.Deployment, err = s.Deployment(ctx, id)
+	}
+	return err
+}
+
+// Change makes one decision about an environment: decide is given its head and may read records with the function, and
+// change all of them; what it changed is written in one transaction, or nothing is. It is called anew on fresh copies
+// where another write came between, so it must have no other effect. Its own error ends the change. What the caller has
+// read already, if at is not nil, is not read again for the first try.
+func (s *Store) Change(ctx context.Context, app, environment string,
+	decide func(h *deploy.Head, record func(id string) (*deploy.Deployment, error)) error, at *deploy.Place) error {
+	return again(ctx, "head of "+appEnvironment(app, environment), func() (err error) {
+		tx, h := transaction{store: s, ctx: ctx}, (*deploy.Head)(nil)
+		if at != nil {
+			if err := tx.take(at.Deployment); err != nil {
+				return err
+			}
+			h, at = at.Head, nil // good for one try
+		}
+		if h == nil {
+			if h, err = s.Head(ctx, app, environment); err != nil {
+				return err
+			}
 		}
 		before, err := encode(h)
 		if err != nil {

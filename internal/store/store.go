@@ -27,6 +27,7 @@ type Store struct {
 // Client is what the store needs of DynamoDB.
 type Client interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
@@ -146,6 +147,7 @@ func again(ctx context.Context, what string, try func() error) error {
 	return deploy.Errorf(deploy.Internal, "store", "write %s: overtaken by other writes %d times", what, maxTries)
 }
 
+// keyText says which item a key, or an item with one, is.
 func keyText(key attributes) string {
 	text := func(name string) string {
 		if s, ok := key[name].(*types.AttributeValueMemberS); ok {
@@ -155,3 +157,5 @@ func keyText(key attributes) string {
 	}
 	return text(pk) + "/" + text(sk)
 }
+
+func sameKey(a, b attributes) bool { return keyText(a) == keyText(b) }

@@ -190,7 +190,7 @@ func TestLostAnswers(t *testing.T) {
 				r.Fence = h.Fence
 				return nil
 			}
-			if err := store.New(&faulty{db, 1, applied}, table).Change(ctx, d.App, "production", admit); (err == nil) != applied {
+			if err := store.New(&faulty{db, 1, applied}, table).Change(ctx, d.App, "production", admit, nil); (err == nil) != applied {
 				t.Errorf("change: %v", err)
 			}
 			h, err := s.Head(ctx, d.App, "production")
@@ -210,7 +210,7 @@ func TestChangeConcurrently(t *testing.T) {
 			err := s.Change(ctx, "busy", "production", func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
 				h.Fence++
 				return nil
-			})
+			}, nil)
 			if err != nil {
 				t.Error(err)
 			}
@@ -219,6 +219,70 @@ func TestChangeConcurrently(t *testing.T) {
 	wg.Wait()
 	if h, err := s.Head(ctx, "busy", "production"); err != nil || h.Fence != 20 || h.Version != 20 {
 		t.Errorf("head %+v, %v; want 20 turns by 20 writes", h, err)
+	}
+}
+
+// busyTable answers a batch with nothing but a part of its keys, as a throttled table does.
+type busyTable struct {
+	*dynamodb.Client
+	left int // keys, from the last, that it doesn't get round to
+}
+
+func (b busyTable) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	keys := in.RequestItems[table].Keys
+	kept, left := keys[:len(keys)-b.left], keys[len(keys)-b.left:]
+	out := &dynamodb.BatchGetItemOutput{}
+	if len(kept) > 0 {
+		in.RequestItems[table] = types.KeysAndAttributes{Keys: kept, ConsistentRead: aws.Bool(true)}
+		var err error
+		if out, err = b.Client.BatchGetItem(ctx, in, opts...); err != nil {
+			return nil, err
+		}
+	}
+	out.UnprocessedKeys = map[string]types.KeysAndAttributes{table: {Keys: left}}
+	return out, nil
+}
+
+func TestPlace(t *testing.T) {
+	ctx, s := t.Context(), store.New(db, table)
+	d := newDeployment("place", 1)
+	if _, err := s.Place(ctx, d.App, "production", d.ID); deploy.KindOf(err) != deploy.NotFound || !strings.Contains(err.Error(), d.ID) {
+		t.Errorf("a deployment that isn't there: %v", err)
+	}
+	if err := s.Create(ctx, d); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := s.Place(ctx, d.App, "production", d.ID); err != nil || p.Head.App != d.App || p.Head.Version != 0 || p.Deployment.ID != d.ID {
+		t.Errorf("an environment that nothing was deployed to: %+v, %v", p, err)
+	}
+	turn := func(h *deploy.Head, record func(string) (*deploy.Deployment, error)) error {
+		r, err := record(d.ID)
+		h.Fence++
+		r.Fence = h.Fence
+		return err
+	}
+	if err := s.Change(ctx, d.App, "production", turn, nil); err != nil {
+		t.Fatal(err)
+	}
+	stale, err := s.Place(ctx, d.App, "production", d.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for left := range 3 {
+		p, err := store.New(busyTable{db, left}, table).Place(ctx, d.App, "production", d.ID)
+		if err != nil || p.Head.Fence != 1 || p.Deployment.Fence != 1 {
+			t.Errorf("%d of the two left out: %+v, %v", left, p, err)
+		}
+	}
+	for turns := int64(2); turns <= 3; turns++ { // the second time what was read is out of date
+		if err := s.Change(ctx, d.App, "production", turn, stale); err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.Place(ctx, d.App, "production", d.ID)
+		if err != nil || p.Head.Fence != turns || p.Deployment.Fence != turns {
+			t.Errorf("head has turn %d, the record %d, want %d; %v", p.Head.Fence, p.Deployment.Fence, turns, err)
+		}
+		stale.Head.Version, stale.Head.Fence = 1, 1
 	}
 }
 
