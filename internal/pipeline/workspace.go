@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -86,9 +87,6 @@ func (b *bench) open(ctx context.Context) (err error) {
 	if b.dir != "" {
 		return nil
 	}
-	if err := b.begin(ctx); err != nil {
-		return err
-	}
 	if b.d.Source == nil {
 		return deploy.Errorf(deploy.Internal, b.stage, "deployment %s has no source on its record", b.d.ID)
 	}
@@ -102,10 +100,24 @@ func (b *bench) open(ctx context.Context) (err error) {
 			return deploy.Errorf(deploy.Internal, b.stage, "%w", err)
 		}
 	}
-	if err := b.unpack(ctx); err != nil {
+	if err := b.unpackAndBegin(ctx, b.d.Source); err != nil {
 		return err
 	}
 	return b.put(ctx, b.place)
+}
+
+// unpackAndBegin does both at once: unpacking leaves no trace but a folder of its own, and needn't wait until the stage's
+// begin is written.
+func (b *bench) unpackAndBegin(ctx context.Context, source *deploy.Bundle) error {
+	fetching, stop := context.WithCancel(ctx)
+	defer stop()
+	unpacked := make(chan error, 1)
+	go func() { unpacked <- b.unpack(fetching, source) }()
+	begun := b.begin(ctx)
+	if begun != nil {
+		stop()
+	}
+	return cmp.Or(begun, <-unpacked)
 }
 
 // put brings artifacts to their paths in the workspace, over what lies there.
@@ -126,13 +138,13 @@ func (b *bench) put(ctx context.Context, artifacts []deploy.Artifact) error {
 	return nil
 }
 
-func (b *bench) unpack(ctx context.Context) (err error) {
+func (b *bench) unpack(ctx context.Context, source *deploy.Bundle) (err error) {
 	f, err := os.Create(filepath.Join(b.dir, "bundle.tar.gz"))
 	if err != nil {
 		return deploy.Errorf(deploy.Internal, b.stage, "%w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
-	if _, err := b.shop.Sources.Fetch(ctx, b.d.Source, f); err != nil {
+	if _, err := b.shop.Sources.Fetch(ctx, source, f); err != nil {
 		return err
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
