@@ -37,6 +37,7 @@ test: builds ## all tests, on a local cloud of their own
 	$(GO) test -timeout 15m ./...
 	$(GO) -C examples/shop test ./...
 	$(GO) -C bench/flagd test ./...
+	$(GO) -C bench/flags/oracle test . -rapid.seed=1 -rapid.checks=3000
 	$(GO) -C bench/openfeature test ./...
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
@@ -54,7 +55,7 @@ bench-flags: ## the flag engines side by side (bench/results/flags.md)
 	$(GO) -C bench/flags test -run 'TestSame|TestTable' -v -table $(CURDIR)/bench/results/flags.md .
 	$(GO) -C bench/flags test -run '^$$' -bench 'Parallel|Compile' -cpu 1,2 .
 
-oracle: ## random flags and contexts against flagd itself
+oracle: ## random flags and contexts against flagd itself, others each time; what differs is printed as small as it gets
 	$(GO) -C bench/flags/oracle test . -rapid.checks=20000
 
 functions: ## the Lambda functions, for this machine (for AWS: make deploy)

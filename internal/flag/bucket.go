@@ -87,7 +87,7 @@ func bucketWeight(v Value) (uint32, bool) {
 	switch {
 	case v.kind == kindNull:
 		return 1, true
-	case v.kind != kindNumber:
+	case v.kind != kindNumber || isGoInt(v):
 		return 0, false
 	}
 	f := v.num()

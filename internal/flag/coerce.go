@@ -115,7 +115,9 @@ func looseEqual(a, b Value) bool {
 }
 
 // strictEqual is ===; lists and objects equal nothing, not even themselves.
-func strictEqual(a, b Value) bool { return a.kind == b.kind && looseEqual(a, b) }
+func strictEqual(a, b Value) bool {
+	return a.kind == b.kind && isGoInt(a) == isGoInt(b) && looseEqual(a, b)
+}
 
 // less is <.
 func less(a, b Value) bool {

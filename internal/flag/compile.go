@@ -146,11 +146,15 @@ func (f *flag) breakUp(why string) {
 
 func (c *compiler) full(f *flag, r *reading, metadata *Metadata, where map[*node]*place) {
 	f.variants = r.variants
-	if where != nil {
-		f.variants = slices.Clone(r.variants)
+	if where != nil || len(c.segments) > 0 {
+		f.variants = slices.Clone(r.variants) // explain's are its own, and a $ref in one is resolved in its place
 	}
 	for i := range f.variants {
 		v := &f.variants[i]
+		v.odd = !isPlain(v.name)
+		if v.value.kind == kindObject && len(c.segments) > 0 {
+			v.resolve(c.segments)
+		}
 		v.result = answer(v, TargetingMatch, metadata)
 	}
 	if len(f.variants) >= manyVariants {
@@ -179,6 +183,13 @@ func (c *compiler) full(f *flag, r *reading, metadata *Metadata, where map[*node
 	}
 	f.rule = compileRule.rule(r.targeting, at, true)
 	compileRule.note(&f.rule, at)
+}
+
+// resolve is for a value that holds a $ref, which flagd resolves everywhere in a document.
+func (v *variant) resolve(segments map[string]Value) {
+	if value, found := resolved(v.value, segments); found {
+		v.value, v.text = value, string(mustJSON(value.decoded()))
+	}
 }
 
 // answer is what a variant gives. A value that is null is none, as in flagd.

@@ -6,6 +6,7 @@ package flag
 // variant is one of a flag's values, and the answer that holds it.
 type variant struct {
 	name   string
+	odd    bool   // flagd never finds it by its name; see isPlain
 	text   string // the value's JSON, as the document writes it
 	value  Value
 	result Result
@@ -42,7 +43,7 @@ func (f *flag) evaluate(ctx *Context) Result {
 	}
 	m := machine{ctx: ctx, flag: f}
 	v := m.eval(&f.rule)
-	r := f.result(v, m.failure)
+	r := f.result(&m, v)
 	if m.scratch != nil {
 		m.close()
 	}
@@ -50,35 +51,37 @@ func (f *flag) evaluate(ctx *Context) Result {
 }
 
 // result finds the answer for what a rule gave. It is made before the scratch, which v may point into, is given back.
-func (f *flag) result(v Value, failure string) *Result {
-	switch {
-	case failure != "":
-		return f.failed(failure)
-	case v.kind == kindNull:
-		return &f.fallback
-	case v.kind == kindString:
-		if i := f.find(v.str()); i >= 0 {
-			return &f.variants[i].result
-		}
-		return &f.unknown
-	case v.kind == kindBool:
-		name := "false"
-		if v.isTrue() {
-			name = "true"
-		}
-		if i := f.find(name); i >= 0 {
-			return &f.variants[i].result
-		}
-		return &f.unknown
-	case hasNoJSON(v):
-		return f.failed("the rule gave a number that JSON can't say")
-	case v.kind == kindNumber:
-		var buffer [32]byte
-		if i := f.find(text(appendJSONNumber(buffer[:0], v.num()))); i >= 0 {
-			return &f.variants[i].result
-		}
+func (f *flag) result(m *machine, v Value) *Result {
+	if m.failure != "" {
+		return f.failed(m.failure)
 	}
-	return &f.unknown
+	i := -1
+	switch v.kind {
+	case kindNull:
+		return &f.fallback
+	case kindString:
+		if i = f.find(v.str()); i >= 0 && f.variants[i].odd || i < 0 && !isPlain(v.str()) {
+			i = f.find(m.jsonName(v))
+		}
+	case kindBool:
+		i = f.find(boolName(v))
+	case kindNumber:
+		if f := v.num(); f-f != 0 { // NaN or infinite
+			m.jsonName(v)
+			break
+		}
+		var buffer [32]byte
+		i = f.find(text(appendJSONNumber(buffer[:0], v.num())))
+	default:
+		i = f.find(m.jsonName(v))
+	}
+	switch {
+	case m.failure != "":
+		return f.failed(m.failure)
+	case i < 0:
+		return &f.unknown
+	}
+	return &f.variants[i].result
 }
 
 // failed allocates: a rule that fails is an error of whoever wrote it, and a checked one fails only by its context.
@@ -109,27 +112,16 @@ func find(variants []variant, name string) int {
 func variantName(v Value) string {
 	switch v.kind {
 	case kindBool:
-		if v.isTrue() {
-			return "true"
-		}
-		return "false"
+		return boolName(v)
 	case kindNumber:
 		return string(appendJSONNumber(nil, v.num()))
 	}
 	return v.textOf()
 }
 
-// hasNoJSON finds NaN and the infinities, on which flagd fails when it writes the result.
-func hasNoJSON(v Value) bool {
-	switch v.kind {
-	case kindNumber:
-		return v.num()-v.num() != 0
-	case kindList:
-		for _, item := range v.items() {
-			if hasNoJSON(item) {
-				return true
-			}
-		}
+func boolName(v Value) string {
+	if v.isTrue() {
+		return "true"
 	}
-	return false
+	return "false"
 }

@@ -9,9 +9,9 @@ func (m *machine) list(n *node) Value {
 		for _, level := range v.outer {
 			found := m.at(v, level)
 			switch {
-			case found.kind >= kindObject:
-				return m.fail("an iteration runs over " + found.kindName())
-			case found.kind == kindList:
+			case changes(found):
+				return m.fail(literally)
+			case found.kind >= kindList:
 				return found
 			case found.kind != kindNull:
 				return Value{}
@@ -37,24 +37,38 @@ func (m *machine) subject(n *node) (items []Value, isNull bool) {
 }
 
 // step runs an iteration's rule for one element.
-func (m *machine) step(n *node, element Value) Value {
+func (m *machine) step(n *node, element Value, isLiteral bool) Value {
 	if m.steps++; m.steps > maxSteps {
 		return m.fail("the rule iterates over more than 262144 elements")
 	}
 	m.scratch.levels[n.level] = element
-	return m.eval(&n.args[1])
+	if !isLiteral {
+		v := m.eval(&n.args[1])
+		if m.failure != literally {
+			return v
+		}
+		m.failure = ""
+	}
+	return m.literal(n)
 }
 
 // collect is map and filter.
 func (m *machine) collect(n *node) Value {
-	items, _ := m.subject(n)
-	if len(items) == 0 {
+	items, isNull := m.subject(n)
+	if isNull {
+		return List()
+	}
+	isLiteral := m.isLiteral(n)
+	if isLiteral && n.op == opFilter {
+		m.written(n) // fails where there is nothing to run over, too
+	}
+	if len(items) == 0 || m.failure != "" {
 		return List()
 	}
 	from := m.reserve(len(items))
 	kept := 0
 	for _, item := range items {
-		v := m.step(n, item)
+		v := m.step(n, item, isLiteral)
 		if m.failure != "" {
 			return Value{}
 		}
@@ -81,12 +95,13 @@ func (m *machine) reduce(n *node) Value {
 		return Number(0)
 	}
 	valueType := String([...]string{kindBool: "bool", kindNumber: "number", kindString: "string"}[accumulator.kind])
+	isLiteral := m.isLiteral(n)
 	from := len(m.scratch.values)
 	for _, item := range items {
 		if item.isNull() {
 			continue
 		}
-		v := m.step(n, m.frame(n.level, item, accumulator, valueType))
+		v := m.step(n, m.frame(n.level, item, accumulator, valueType), isLiteral)
 		m.checkVariable(n)
 		if accumulator = m.retype(v, accumulator.kind); m.failure != "" {
 			return Value{}
@@ -147,8 +162,9 @@ func (m *machine) quantify(n *node) Value {
 		return m.fail("an iteration runs over " + v.kindName())
 	}
 	m.borrow()
+	isLiteral := m.isLiteral(n)
 	for _, item := range v.items() {
-		found := m.step(n, item)
+		found := m.step(n, item, isLiteral)
 		m.checkVariable(n)
 		if m.failure != "" {
 			return Value{}
@@ -259,6 +275,8 @@ func (m *machine) emptyArithmetic(o op) Value {
 		return Value{}
 	case opMultiply:
 		return Number(1)
+	case opSubtract, opDivide:
+		return goInt()
 	case opModulo, opAbs:
 		return m.fail("an arithmetic operator has no argument")
 	}

@@ -8,30 +8,13 @@ import (
 func (m *machine) variable(v *variable) Value {
 	for _, level := range v.outer {
 		if found := m.at(v, level); !found.isNull() {
-			return m.asRule(found)
+			if changes(found) {
+				return m.fail(literally)
+			}
+			return found
 		}
 	}
 	return m.at(v, v.level)
-}
-
-// asRule is what flagd makes of a value that it has put in the place of a var: it runs it. An object with one member
-// would be an operator; a context is data and no rule here, so that it is a failure whatever its name.
-func (m *machine) asRule(v Value) Value {
-	switch {
-	case m.isOperation(v):
-		return m.fail("a variable in an iteration is an object that is no rule")
-	case v.kind == kindList:
-		for _, item := range v.items() {
-			m.asRule(item)
-		}
-	}
-	return v
-}
-
-// isOperation says whether flagd would take v for an operator: an object with one member, be it the $flagd of a context
-// without any other.
-func (m *machine) isOperation(v Value) bool {
-	return v.kind == kindObject && v.n == 1 || v.kind == kindContext && m.ctx.isEmpty()
 }
 
 // at looks at one level of data: 0 is the context, the others are the elements of iterations.
@@ -79,8 +62,7 @@ func (m *machine) inContext(parts []part) Value {
 		return m.ctx.walk(parts)
 	}
 	// Rare, and a checked document never asks: the object itself, or a member that it lacks.
-	members := []Attribute{{"flagKey", String(m.flag.key)}, {"timestamp", Number(float64(m.ctx.now()))}}
-	return walk(Object(members...), parts[1:])
+	return walk(m.properties(), parts[1:])
 }
 
 func (m *machine) walk(data Value, parts []part) Value {
@@ -183,7 +165,11 @@ func (m *machine) absent(names []Value, level uint8) (list Value, found int) {
 	from := m.reserve(len(names))
 	missing := 0
 	for _, name := range names {
-		v := m.lookup(name, level)
+		path := name
+		if m.isRule(path) {
+			path = m.run(path, level)
+		}
+		v := m.lookup(path, level)
 		if m.failure != "" {
 			return Value{}, 0
 		}

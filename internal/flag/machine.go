@@ -12,6 +12,8 @@ type machine struct {
 	scratch *scratch
 	failure string // why flagd would answer PARSE_ERROR; the first one
 	steps   int    // iterations so far
+	runs    int    // rules out of data that are running
+	work    int    // and the size of all there were
 }
 
 // Bounds on one evaluation, so that no rule and no context can hold a function.
@@ -151,6 +153,10 @@ func (m *machine) evalOther(n *node) Value {
 		return m.missing(n)
 	case opMissingSome:
 		return m.missingSome(n)
+	case opSet:
+		return m.set(n)
+	case opContainsAll, opContainsAny, opContainsNone:
+		return m.contains(n)
 	case opMap, opFilter:
 		return m.collect(n)
 	case opReduce:
@@ -168,7 +174,7 @@ func (m *machine) conditional(n *node) Value {
 	args := n.args
 	for len(args) > 1 {
 		if truthy(m.eval(&args[0])) {
-			return m.branch(&args[1])
+			return m.branch(n, &args[1])
 		}
 		if m.failure != "" {
 			return Value{}
@@ -176,17 +182,16 @@ func (m *machine) conditional(n *node) Value {
 		args = args[2:]
 	}
 	if len(args) == 1 {
-		return m.branch(&args[0])
+		return m.branch(n, &args[0])
 	}
 	return Value{}
 }
 
-// branch is a branch's value. flagd runs an object that comes out of it as a rule once more; a context is data and no
-// rule here, so that one member is a failure whatever its name.
-func (m *machine) branch(n *node) Value {
-	v := m.eval(n)
+// branch is a branch's value; flagd runs an object that comes out of it as a rule once more.
+func (m *machine) branch(n, branch *node) Value {
+	v := m.eval(branch)
 	if v.kind >= kindObject && m.isOperation(v) {
-		return m.fail("the branch of an \"if\" gave an object that is no rule")
+		return m.run(v, n.level)
 	}
 	return v
 }

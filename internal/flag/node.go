@@ -11,6 +11,7 @@ type node struct {
 	split   *split
 	version *version            // sem_ver's third argument where it is constant
 	set     map[string]struct{} // in's second argument where it is a long constant list of strings
+	each    *each               // an iteration's
 	op      op
 	whole   bool  // the argument wasn't written as an array: what it evaluates to is the arguments
 	level   uint8 // which data an iteration's rule sees

@@ -45,6 +45,10 @@ const (
 	opEndsWith
 	opSemVer
 	opFractional
+	opSet
+	opContainsAll
+	opContainsAny
+	opContainsNone
 	opRollout // ours: the short form's percentage
 )
 
@@ -159,6 +163,24 @@ func listOperator(name string) (operator, bool) {
 		o.op, o.min, o.max = opNone, 2, 2
 	case "some":
 		o.op, o.min, o.max = opSome, 2, 2
+	default:
+		return foreignOperator(name)
+	}
+	return o, true
+}
+
+// foreignOperator is what flagd's library knows beyond JSONLogic; "?:" and abs are there, too.
+func foreignOperator(name string) (operator, bool) {
+	o := operator{min: 2, max: 2, foreign: true}
+	switch name {
+	case "set":
+		o.op, o.min, o.max = opSet, 3, 3
+	case "contains_all":
+		o.op = opContainsAll
+	case "contains_any":
+		o.op = opContainsAny
+	case "contains_none":
+		o.op = opContainsNone
 	default:
 		return operator{}, false
 	}

@@ -16,6 +16,7 @@ type rules struct {
 	where      map[*node]*place // for explain; nil else
 	level      uint8
 	outer      []uint8
+	vars       *[]*variable // that the rule of an iteration asks outside of it
 	inSegment  bool
 	quiet      bool // in a segment that has been judged where it is defined
 }
@@ -36,12 +37,11 @@ func (c *rules) rule(v Value, at *place, isResult bool) node {
 	case kindList:
 		return c.list(v, at)
 	case kindObject:
-		switch v.n {
-		case 0:
-			return constant(v)
-		case 1:
-			m := v.members()[0]
+		if m, isSingle := v.single(); isSingle {
 			return c.operation(m.Name, m.Value, at, isResult)
+		}
+		if v.n == 0 {
+			return constant(v)
 		}
 		c.add(at, "an object with "+strconv.Itoa(int(v.n))+" members is no rule; want one operator, as {\"if\": […]}")
 		return constant(v)
@@ -53,11 +53,14 @@ func (c *rules) rule(v Value, at *place, isResult bool) node {
 }
 
 func (c *rules) checkVariant(v Value, at *place) {
-	if c.variants == nil || v.isNull() {
+	if c.variants == nil || v.isNull() || c.problems == nil {
 		return
 	}
-	if name := variantName(v); find(c.variants, name) < 0 && c.problems != nil {
+	switch name := variantName(v); {
+	case find(c.variants, name) < 0:
 		c.problems.add(at, strconv.Quote(name)+" is none of the flag's variants; want "+variantNames(c.variants)+" or null")
+	case !isPlain(name):
+		c.problems.add(at, "flagd's rules don't find a variant with one of \" \\ < > & or a control character in its name; want another name")
 	}
 }
 
@@ -255,7 +258,7 @@ func (c *rules) conditional(arg Value, at *place, isResult bool) node {
 		args[i] = c.rule(item, at.item(i), isResult && !isCondition)
 		c.note(&args[i], at.item(i))
 	}
-	return node{op: opIf, args: args}
+	return node{op: opIf, args: args, level: c.level}
 }
 
 func (c *rules) logic(o op, arg Value, at *place) node {
@@ -269,6 +272,7 @@ func (c *rules) logic(o op, arg Value, at *place) node {
 func (c *rules) reference(arg Value, at *place, isResult bool) node {
 	name := arg.textOf()
 	segment, known := c.evaluators[name]
+	known = known && isPlain(name)
 	switch {
 	case c.inSegment:
 		c.add(at, "a $ref in $evaluators; flagd doesn't resolve it. Want the rule itself")
@@ -293,8 +297,8 @@ func (c *rules) variable(arg Value, at *place) node {
 		v.origin = primitive
 	case kindString:
 		c.setPath(v, arg.str(), at)
-		if path := arg.str(); path == "" || path[0] == '.' {
-			v.outer = nil // never looked up outside of an iteration
+		if isLocal(arg.str()) {
+			v.outer = nil
 		}
 	case kindNumber:
 		c.setPath(v, string(appendNumber(nil, arg.num())), at)
@@ -307,6 +311,9 @@ func (c *rules) variable(arg Value, at *place) node {
 			c.add(at, "this is a boolean; want a path")
 		}
 		return c.computed(v, arg, at)
+	}
+	if c.vars != nil && v.outer != nil {
+		*c.vars = append(*c.vars, v)
 	}
 	return node{op: opVar, path: v}
 }

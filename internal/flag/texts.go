@@ -58,10 +58,10 @@ func (m *machine) isElement(a, item Value) bool {
 		if !ok {
 			m.fail("\"in\" compares a number with something that is none")
 		}
-		return ok && f == a.num()
+		return ok && f == a.num() && !isGoInt(a)
 	case a.kind == kindString:
 		return item.kind == kindString && item.str() == a.str()
-	case a.kind == item.kind && a.kind >= kindObject:
+	case a.kind >= kindObject && item.kind >= kindObject:
 		m.fail("\"in\" compares two objects")
 		return false
 	}
@@ -229,7 +229,7 @@ func (m *machine) substr(n *node) Value {
 // floatToInt keeps within what no text reaches.
 func floatToInt(f float64) int {
 	switch {
-	case f != f || f < -1<<40: // as amd64 converts what no int holds
+	case f != f || f < -1<<40 || f >= 1<<63: // what no int holds is the smallest: Go on amd64, and so flagd there
 		return -1 << 40
 	case f > 1<<40:
 		return 1 << 40

@@ -63,12 +63,34 @@ func Object(members ...Attribute) Value {
 	return Value{kind: kindObject, p: unsafe.Pointer(unsafe.SliceData(members)), n: uint64(len(members))}
 }
 
+// goInt is the 0 that flagd's library gives for a subtraction or a division of nothing: a Go int, which is no float64
+// where types are compared.
+func goInt() Value { return Value{kind: kindNumber, p: unsafe.Pointer(&zero)} }
+
+var zero byte
+
+func isGoInt(v Value) bool { return v.kind == kindNumber && v.p != nil }
+
 func (v Value) str() string          { return unsafe.String((*byte)(v.p), v.n) }
 func (v Value) num() float64         { return math.Float64frombits(v.n) }
 func (v Value) isTrue() bool         { return v.n != 0 }
 func (v Value) items() []Value       { return unsafe.Slice((*Value)(v.p), v.n) }
 func (v Value) members() []Attribute { return unsafe.Slice((*Attribute)(v.p), v.n) }
 func (v Value) isNull() bool         { return v.kind == kindNull }
+
+// single is the only member of an object that has no other; of two with one name the last counts.
+func (v Value) single() (Attribute, bool) {
+	members := v.members()
+	for _, other := range members[min(1, len(members)):] {
+		if other.Name != members[0].Name {
+			return Attribute{}, false
+		}
+	}
+	if len(members) == 0 {
+		return Attribute{}, false
+	}
+	return members[len(members)-1], true
+}
 
 // member finds an object's member; null where there is none.
 func (v Value) member(name string) Value {

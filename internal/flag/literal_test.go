@@ -1,0 +1,91 @@
+package flag_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/slipway-cd/slipway/internal/flag"
+)
+
+// TestDataAsRules has the places where flagd core v0.16.1 takes data for a rule. want is as in TestRules.
+func TestDataAsRules(t *testing.T) {
+	for _, row := range []struct{ rule, context, want string }{
+		{`{"if":[true,{"var":"o"}]}`, `{"o":{"var":"x"},"x":"a"}`, "a"},
+		{`{"if":[true,{"var":"o"}]}`, `{"o":{"name":"x"}}`, "!"},
+		{`{"if":[true,{"var":"o"}]}`, `{"o":{"if":[0,1],"b":2}}`, "?"},
+		{`{"or":[{"var":"o"}]}`, `{"o":{"cat":["a"]}}`, "?"},
+		{`{"if":[true,{"var":""}]}`, `{}`, "!"},
+		// an iteration's rule gets what a var finds outside, and is run as what it is then
+		{`{"some":[[{"n":"a"}],{"==":[{"var":"n"},{"var":"o"}]}]}`, `{"o":{"var":"n"}}`, "true"},
+		{`{"none":[[1],{"if":{"var":"o"}}]}`, `{"o":[0,1,0]}`, "true"},
+		{`{"none":[[1],{"if":{"var":"o"}}]}`, `{"o":1}`, "!"},
+		{`{"all":[[{"r":{"!":[[]]}}],{"and":[{"var":"r"}]}]}`, `{}`, "true"},
+		{`{"all":[[{"r":{"nonsense":1}}],{"and":[{"var":"r"}]}]}`, `{}`, "!"},
+		{`{"some":[[[1]],{"some":[{"var":"l"},{"==":[{"var":""},2]}]}]}`, `{"l":[{"+":[1,1]}]}`, "false"},
+		{`{"if":[{"filter":[[],{"var":[1]}]},"a","b"]}`, `{}`, "!"},
+		{`{"if":[{"filter":[null,{"var":[1]}]},"a","b"]}`, `{}`, "b"},
+		{`{"if":[{"filter":[{"var":"no"},{"var":[1]}]},"a","b"]}`, `{}`, "b"},
+		{`{"if":[{"filter":[[{"n":1}],{"==":[{"var":["n",{"var":"m"}]},{"var":"m"}]}]},"a","b"]}`, `{"m":1}`, "a"},
+		{`{"all":[[]]}`, `{}`, "false"}, {`{"none":[[]]}`, `{}`, "true"}, {`{"some":[[1]]}`, `{}`, "!"},
+		{`{"if":[{"missing":[{"var":"o"}]},"a","b"]}`, `{"o":{"cat":["o"]}}`, "b"},
+		// what flagd's library has beyond JSONLogic
+		{`{"contains_all":[["a",1],[1.0]]}`, `{}`, "true"}, {`{"contains_all":[["a"],["a","b"]]}`, `{}`, "false"}, {`{"contains_all":["a",["a"]]}`, `{}`, "false"},
+		{`{"contains_any":[["a"],["b","a"]]}`, `{}`, "true"}, {`{"contains_any":[["1"],[1]]}`, `{}`, "false"}, {`{"contains_any":[[[]],[[]]]}`, `{}`, "!"},
+		{`{"contains_none":[["a"],["b"]]}`, `{}`, "true"}, {`{"contains_none":[["a"],["a"]]}`, `{}`, "false"}, {`{"contains_none":[1]}`, `{}`, "true"},
+		{`{"if":[{"set":[{"var":"o"},"x",1]},"a","b"]}`, `{"o":{}}`, "a"}, {`{"set":["a"]}`, `{}`, "a"}, {`{"set":[{"var":""},1,1]}`, `{}`, "!"},
+		{`{"set":[{"var":""},"x",{"/":[0,0]}]}`, `{}`, "!"}, {`{"set":[1,2,3]}`, `{}`, "1"}, {`{"set":"a"}`, `{}`, "!"},
+		// a Go int that is no float64, an infinite number, and names that JSON writes otherwise
+		{`{"===":[{"-":[]},0]}`, `{}`, "false"}, {`{"==":[{"/":[]},0]}`, `{}`, "true"}, {`{">":["1e400",1]}`, `{}`, "false"},
+		{`"a<b"`, `{}`, "?"}, {`"a\\b"`, `{}`, "?"}, {`"a\"b"`, `{}`, `a\b`}, {`[1]`, `{}`, "[1]"},
+	} {
+		set, _ := flag.CompileLenient([]byte(`{"flags":{"f":{"state":"ENABLED","variants":{"a":1,"b":2,"true":3,"false":4,"1":5,"a<b":6,"a\\b":7,"[1]":8},"targeting":` + row.rule + `}}}`))
+		ctx, err := flag.ParseContext([]byte(row.context))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := set.Evaluate("f", ctx)
+		got := r.Variant
+		switch r.ErrorCode {
+		case flag.ParseError:
+			got = "!"
+		case flag.General:
+			got = "?"
+		}
+		if got != row.want {
+			t.Errorf("%s for %s gives %q (%s); want %q", row.rule, row.context, got, r.ErrorDetails, row.want)
+		}
+	}
+}
+
+// A context that names itself ends flagd's process; here its evaluation ends.
+func TestContextWithoutEnd(t *testing.T) {
+	many := strings.Repeat(`{"if":[1,{"var":"a"}]},`, 1000)
+	for rule, context := range map[string]string{
+		`{"if":[true,{"var":"a"}]}`:                      `{"a":{"if":[true,{"var":"a"}]}}`,
+		`{"some":[{"var":"l"},{"cat":[{"var":"a"}]}]}`:   `{"l":[` + strings.Repeat("0,", 9000) + `0],"a":[` + many + `0]}`,
+		`{"map":[[1],{"filter":[[1],{"var":["a",0]}]}]}`: `{"a":{"if":[true,{"var":"a"}]}}`,
+	} {
+		set, _ := flag.CompileLenient([]byte(`{"flags":{"f":{"state":"ENABLED","variants":{"a":1},"targeting":{"if":[` + rule + `,"a","a"]}}}}`))
+		ctx, err := flag.ParseContext([]byte(context))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.Evaluate("f", ctx)
+	}
+}
+
+// A $ref is resolved in a variant's value, too, and the document keeps what was written.
+func TestRefInVariant(t *testing.T) {
+	text := `{"flags":{"f":{"state":"ENABLED","variants":{"a":{"x":[{"$ref":"s"}]}},"defaultVariant":"a"}},"$evaluators":{"s":{"var":"n"}}}`
+	set, err := flag.Compile([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := set.Evaluate("f", nil); string(r.JSON) != `{"x":[{"var":"n"}]}` {
+		t.Errorf("the value is %s; want the segment in it", r.JSON)
+	}
+	document, err := flag.ParseDocument([]byte(text))
+	if err != nil || !strings.Contains(string(document.JSON()), `{"$ref":"s"}`) {
+		t.Errorf("the document became %s, %v", document.JSON(), err)
+	}
+}
