@@ -15,7 +15,7 @@ FUNCTIONS := bin/functions
 ARM64 := --context arch=arm64 --context functionsDir=bin/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo up down bench bench-flags oracle fuzz synth deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
+.PHONY: help check test demo up down bench bench-flags oracle test-api fuzz synth deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ test: builds ## all tests, on a local cloud of their own
 	$(GO) -C bench/flagd test ./...
 	$(GO) -C bench/flags/oracle test . -rapid.seed=1 -rapid.checks=3000
 	$(GO) -C bench/openfeature test ./...
+
+test-api: builds ## the running API against its OpenAPI document, by schemathesis (a part of make test)
+	$(GO) test -count=1 -v ./internal/api/contract
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \

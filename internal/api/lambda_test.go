@@ -54,6 +54,9 @@ func TestLambda(t *testing.T) {
 		{gatewayEvent("GET", "/v1/deployments", "", false, map[string][]string{"limit": {"1"}}), 200, `"next_cursor"`},
 		{gatewayEvent("GET", "/v1/deployments", "", false, map[string][]string{"limit": {"1", "2"}}), 400, "is there twice"},
 		{gatewayEvent("GET", "/v1/nothing", "", false, nil), 404, "there is no route /v1/nothing"},
+		{gatewayEvent("GET", "/v1/apps/50%", "", false, nil), 404, `there is no app \"50%\"`},
+		{gatewayEvent("GET", "/v1/apps/a%20b", "", false, nil), 404, `there is no app \"a b\"`},
+		{gatewayEvent("GET", "/v1/apps/a%2Fb", "", false, nil), 404, "there is no"},
 	} {
 		out, err := h.Invoke(t.Context(), each.event)
 		var answer events.APIGatewayProxyResponse
@@ -67,8 +70,8 @@ func TestLambda(t *testing.T) {
 			t.Errorf("request id %v", id)
 		}
 	}
-	if n := strings.Count(log.String(), "caller=arn:aws:iam::123456789012:user/eve"); n != 6 {
-		t.Errorf("the caller is in %d of 6 lines:\n%s", n, &log)
+	if n := strings.Count(log.String(), "caller=arn:aws:iam::123456789012:user/eve"); n != 9 {
+		t.Errorf("the caller is in %d of 9 lines:\n%s", n, &log)
 	}
 	if line, _, _ := strings.Cut(log.String(), "\n"); !strings.Contains(line, `route="POST /v1/deployments" status=202`) {
 		t.Errorf("log line %s", line)

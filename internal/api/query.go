@@ -31,6 +31,8 @@ func queryOf(u *url.URL, known ...string) *query {
 			q.refuse(deploy.Cut(name, 80), "unknown; want %s", strings.Join(known, ", "))
 		case len(given) > 1:
 			q.refuse(name, "is there twice")
+		case given[0] == "" && name != "cursor": // a script's first page has none
+			q.refuse(name, "is empty; want a value, or no %s at all", name)
 		}
 	}
 	return q

@@ -8,8 +8,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"path"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/akrylysov/algnhsa"
@@ -20,7 +22,34 @@ import (
 
 // Lambda serves h to an API Gateway REST API with proxy integration. The events' path comes without the stage.
 func Lambda(h http.Handler) lambda.Handler {
-	return algnhsa.New(h, &algnhsa.Options{RequestType: algnhsa.RequestTypeAPIGatewayV1})
+	return gateway{algnhsa.New(h, &algnhsa.Options{RequestType: algnhsa.RequestTypeAPIGatewayV1})}
+}
+
+// gateway takes events whose path can't be unescaped, which would otherwise be no request at all and so a 502: API Gateway
+// gives the path as it was sent, other gateways decode it first and leave a bare % in it.
+type gateway struct{ lambda.Handler }
+
+// Invoke implements lambda.Handler.
+func (g gateway) Invoke(ctx context.Context, event []byte) ([]byte, error) {
+	var asked struct {
+		Path string `json:"path"`
+	}
+	if json.Unmarshal(event, &asked) != nil {
+		return g.Handler.Invoke(ctx, event)
+	}
+	if _, err := url.PathUnescape(asked.Path); err == nil {
+		return g.Handler.Invoke(ctx, event)
+	}
+	var whole map[string]any
+	if err := json.Unmarshal(event, &whole); err != nil {
+		return nil, err
+	}
+	whole["path"] = strings.ReplaceAll(asked.Path, "%", "%25")
+	event, err := json.Marshal(whole)
+	if err != nil {
+		return nil, err
+	}
+	return g.Handler.Invoke(ctx, event)
 }
 
 // exchange is one request on its way. An action leaves its answer in it; where no route matched, ServeMux writes its own
