@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -60,6 +62,37 @@ func (c *client) apps(ctx context.Context) ([]deploy.App, error) {
 		}
 		query.Set("cursor", page.NextCursor)
 	}
+}
+
+// watched is a deployment that is looked at again and again.
+type watched struct {
+	*client
+	id   string
+	tag  string // of the last answer
+	last *deploy.Deployment
+}
+
+// look reads the deployment; where nothing has changed the answer is short, and the deployment the one of the last look.
+func (w *watched) look(ctx context.Context) (*deploy.Deployment, error) {
+	r := request{method: http.MethodGet, path: "/v1/deployments/" + url.PathEscape(w.id), header: http.Header{}}
+	if w.tag != "" {
+		r.header.Set("If-None-Match", w.tag)
+	}
+	a, err := w.ask(ctx, r)
+	switch {
+	case err != nil:
+		return nil, err
+	case a.code == http.StatusNotModified && w.last != nil:
+		return w.last, nil
+	case a.code != http.StatusOK:
+		return nil, refused(a)
+	}
+	var d deploy.Deployment
+	if err := json.Unmarshal(a.body, &d); err != nil {
+		return nil, fmt.Errorf("the API's answer is not what this version knows: %w", err)
+	}
+	w.last, w.tag = &d, a.header.Get("ETag")
+	return w.last, nil
 }
 
 // deployment reads one.

@@ -3,14 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +25,7 @@ import (
 // Bounds on a request: API Gateway itself gives up after 29 s.
 const (
 	requestTimeout = 30 * time.Second
-	tries          = 4 // of a GET
+	tries          = 5 // where asking again does no harm
 	maxAnswer      = 10 << 20
 )
 
@@ -66,72 +69,110 @@ func (c *client) get(ctx context.Context, path string, query url.Values, out any
 	if encoded := query.Encode(); encoded != "" {
 		path += "?" + encoded
 	}
+	return c.send(ctx, request{method: http.MethodGet, path: path}, out)
+}
+
+// create asks for a deployment or a rollback under a key of its own, so that asking again makes no second one.
+func (c *client) create(ctx context.Context, path string, in, out any) error {
+	return c.send(ctx, request{method: http.MethodPost, path: path, in: in, header: http.Header{"Idempotency-Key": {strconv.Quote(rand.Text())}}}, out)
+}
+
+// post and put ask once: whether a request without an answer was heard is not to be guessed at.
+func (c *client) post(ctx context.Context, path string, in, out any) error {
+	return c.send(ctx, request{method: http.MethodPost, path: path, in: in}, out)
+}
+
+func (c *client) put(ctx context.Context, path string, in, out any) error {
+	return c.send(ctx, request{method: http.MethodPut, path: path, in: in}, out)
+}
+
+// request is one question to the API.
+type request struct {
+	method, path string // the path with its query
+	header       http.Header
+	in           any // a raw body, or what is sent as JSON; nil for none
+}
+
+// repeatable tells whether the request may be heard twice.
+func (r *request) repeatable() bool {
+	return r.method == http.MethodGet || r.method == http.MethodHead || r.header.Get("Idempotency-Key") != ""
+}
+
+// answer is what the API said, whatever that is.
+type answer struct {
+	status string
+	code   int
+	header http.Header
+	body   []byte
+}
+
+// send asks, again where that can do no harm, and reads the answer into out.
+func (c *client) send(ctx context.Context, r request, out any) error {
+	a, err := c.ask(ctx, r)
+	switch {
+	case err != nil:
+		return err
+	case a.code >= http.StatusMultipleChoices:
+		return refused(a)
+	}
+	if err := json.Unmarshal(a.body, out); err != nil {
+		return fmt.Errorf("the API's answer is not what this version knows: %w", err)
+	}
+	return nil
+}
+
+// ask gets an answer. A request that was not let in (429) was not heard, and any may be sent again; one without an answer,
+// or with a gateway's (502 to 504), only where it may be heard twice.
+func (c *client) ask(ctx context.Context, r request) (*answer, error) {
+	body, asIs := r.in.(raw)
+	if r.in != nil && !asIs {
+		var err error
+		if body, err = json.Marshal(r.in); err != nil {
+			return nil, err
+		}
+	}
 	pause := c.pause
 	for try := 1; ; try++ {
-		again, err := c.ask(ctx, http.MethodGet, path, nil, out)
-		if err == nil || !again || try == tries {
-			return err
+		a, err := c.exchange(ctx, r, body)
+		again := err != nil || a.code >= http.StatusBadGateway
+		throttled := err == nil && a.code == http.StatusTooManyRequests
+		if try == tries || !throttled && !(again && r.repeatable()) {
+			return a, err
 		}
 		select {
 		case <-ctx.Done():
-			return err
-		case <-time.After(pause):
+			return a, err
+		case <-time.After(pause + mathrand.N(pause/2+1)): // so that many who were refused together don't come back together
 			pause *= 2
 		}
 	}
 }
 
-// post and put ask once: whether a request without an answer was heard is not to be guessed at.
-func (c *client) post(ctx context.Context, path string, in, out any) error {
-	_, err := c.ask(ctx, http.MethodPost, path, in, out)
-	return err
-}
-
-func (c *client) put(ctx context.Context, path string, in, out any) error {
-	_, err := c.ask(ctx, http.MethodPut, path, in, out)
-	return err
-}
-
-// ask sends one request; again tells whether another try could fare better.
-func (c *client) ask(ctx context.Context, method, path string, in, out any) (again bool, err error) {
-	return c.send(ctx, method, path, http.Header{}, in, out)
-}
-
-// send is ask with headers.
-func (c *client) send(ctx context.Context, method, path string, header http.Header, in, out any) (again bool, err error) {
-	var body []byte
-	if in != nil {
-		if body, err = json.Marshal(in); err != nil {
-			return false, err
-		}
-	}
-	r, err := http.NewRequestWithContext(ctx, method, c.place.api.String()+path, bytes.NewReader(body))
+// exchange sends one request, signed, and reads its answer.
+func (c *client) exchange(ctx context.Context, r request, body []byte) (*answer, error) {
+	sent, err := http.NewRequestWithContext(ctx, r.method, c.place.api.String()+r.path, bytes.NewReader(body))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	r.Header = header
-	if in != nil && header.Get("Content-Type") == "" {
-		r.Header.Set("Content-Type", "application/json")
+	for name, values := range r.header {
+		sent.Header[name] = values
 	}
-	if err := c.signed(ctx, r, body); err != nil {
-		return false, err
+	if body != nil && sent.Header.Get("Content-Type") == "" {
+		sent.Header.Set("Content-Type", "application/json")
 	}
-	w, err := c.http.Do(r)
+	if err := c.signed(ctx, sent, body); err != nil {
+		return nil, err
+	}
+	w, err := c.http.Do(sent)
 	if err != nil {
-		return true, c.unreachable(err)
+		return nil, c.unreachable(err)
 	}
 	defer w.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(w.Body, maxAnswer))
 	if err != nil {
-		return true, fmt.Errorf("the API's answer broke off: %w", err)
+		return nil, fmt.Errorf("the API's answer broke off: %w", err)
 	}
-	if w.StatusCode >= http.StatusMultipleChoices {
-		return w.StatusCode == http.StatusTooManyRequests || w.StatusCode >= http.StatusBadGateway, refused(w, text)
-	}
-	if err := json.Unmarshal(text, out); err != nil {
-		return false, fmt.Errorf("the API's answer is not what this version knows: %w", err)
-	}
-	return false, nil
+	return &answer{status: w.Status, code: w.StatusCode, header: w.Header, body: text}, nil
 }
 
 func (c *client) signed(ctx context.Context, r *http.Request, body []byte) error {
@@ -158,9 +199,9 @@ func (c *client) unreachable(err error) error {
 }
 
 // refused reads an error's answer: the API's own, or API Gateway's.
-func refused(w *http.Response, text []byte) error {
+func refused(a *answer) error {
 	var p problem
-	if err := json.Unmarshal(text, &p.Problem); err == nil && p.Detail != "" {
+	if err := json.Unmarshal(a.body, &p.Problem); err == nil && p.Detail != "" {
 		if p.Status == http.StatusInternalServerError {
 			return fmt.Errorf("%s: %s", p.Title, p.Detail)
 		}
@@ -169,8 +210,8 @@ func refused(w *http.Response, text []byte) error {
 	var gateway struct {
 		Message string `json:"message"`
 	}
-	if json.Unmarshal(text, &gateway) != nil || gateway.Message == "" {
-		return fmt.Errorf("the API answered %s", w.Status)
+	if json.Unmarshal(a.body, &gateway) != nil || gateway.Message == "" {
+		return fmt.Errorf("the API answered %s", a.status)
 	}
-	return fmt.Errorf("the API answered %s: %s", w.Status, gateway.Message)
+	return fmt.Errorf("the API answered %s: %s", a.status, gateway.Message)
 }

@@ -19,7 +19,8 @@ func credentialsInEnv(t *testing.T) {
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
 }
 
-// TestRetries has the API fail for a while: what only reads is asked again, what does something isn't.
+// TestRetries has the API fail for a while: what only reads is asked again, and what has a key or was never let in; what
+// does something else isn't.
 func TestRetries(t *testing.T) {
 	credentialsInEnv(t)
 	for name, each := range map[string]struct {
@@ -35,11 +36,15 @@ func TestRetries(t *testing.T) {
 		"reads give up":    {[]string{"app", "list"}, 99, 502, tries, exitFailed, "the API answered 502 Bad Gateway: busy"},
 		"500 is no hiccup": {[]string{"app", "list"}, 99, 500, 1, exitFailed, "the API answered 500"},
 		"forbidden":        {[]string{"app", "list"}, 99, 403, 1, exitFailed, "the API answered 403 Forbidden: busy"},
+		"throttled write":  {[]string{"cancel", "deploy-20261123-090000000-aaaaaaaa"}, 2, 429, 3, exitDone, ""},
+		"with a key":       {[]string{"rollback", "deploy-20261123-090000000-aaaaaaaa"}, 2, 504, 3, exitDone, ""},
 		"writes ask once":  {[]string{"cancel", "deploy-20261123-090000000-aaaaaaaa"}, 1, 503, 1, exitFailed, "the API answered 503"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked atomic.Int32
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			keys := map[string]bool{}
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				keys[r.Header.Get("Idempotency-Key")] = true // one request after the other
 				if asked.Add(1) <= each.failures {
 					w.WriteHeader(each.status)
 					_, _ = w.Write([]byte(`{"message":"busy"}`))
@@ -51,6 +56,9 @@ func TestRetries(t *testing.T) {
 			p, _, stderr := outside(&site{Server: server}, nil)
 			if code := p.run(t.Context(), each.args); code != each.code || asked.Load() != each.asked || !strings.Contains(stderr.String(), each.says) {
 				t.Errorf("exit %d after %d requests: %s", code, asked.Load(), stderr)
+			}
+			if keyed := each.args[0] == "rollback"; len(keys) != 1 || keys[""] == keyed {
+				t.Errorf("the keys are %v", keys)
 			}
 		})
 	}

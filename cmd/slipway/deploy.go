@@ -56,7 +56,7 @@ func (o *deployOptions) run(ctx context.Context) error {
 	}
 	request := api.DeploymentRequest{App: a.Name, Environment: environment, CommitSHA: commit.SHA, Branch: commit.Branch, Force: o.force}
 	var d deploy.Deployment
-	if err := c.post(ctx, "/v1/deployments", request, &d); err != nil {
+	if err := c.create(ctx, "/v1/deployments", request, &d); err != nil {
 		return err
 	}
 	return o.started(ctx, c, &d, o.wait)

@@ -90,7 +90,7 @@ func (s *flagSite) change(ctx context.Context, method, path, match string, in, o
 	if method == http.MethodPatch {
 		header.Set("Content-Type", "application/merge-patch+json")
 	}
-	_, err := s.send(ctx, method, path, header, in, out)
+	err := s.send(ctx, request{method, path, header, in}, out)
 	var p problem
 	if errors.As(err, &p) && p.Status == http.StatusPreconditionFailed && p.Version != nil {
 		return overtaken{*p.Version}

@@ -99,7 +99,7 @@ func (o *flagOptions) revokeKey(ctx context.Context, id string) error {
 		return err
 	}
 	var k board.Key
-	if _, err := s.ask(ctx, http.MethodDelete, s.path+"/evaluation-keys/"+url.PathEscape(id), nil, &k); err != nil {
+	if err := s.send(ctx, request{method: http.MethodDelete, path: s.path + "/evaluation-keys/" + url.PathEscape(id)}, &k); err != nil {
 		return err
 	}
 	if o.format == formatJSON {

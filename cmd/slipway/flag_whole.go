@@ -76,7 +76,7 @@ func (o *flagWholeOptions) apply(ctx context.Context, method, path string, query
 		rehearsed[name] = values
 	}
 	var out api.Changes
-	if _, err := s.ask(ctx, method, s.path+path+"?"+rehearsed.Encode(), in, &out); err != nil {
+	if err := s.send(ctx, request{method: method, path: s.path + path + "?" + rehearsed.Encode(), in: in}, &out); err != nil {
 		return err
 	}
 	if !o.rehearse && (out.Flags > 0 || len(out.Difference) > 0) {

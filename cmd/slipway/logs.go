@@ -61,6 +61,7 @@ func (o *logsOptions) run(ctx context.Context) error {
 // tail prints until the deployment has ended and nothing more came after that.
 func (o *logsOptions) tail(ctx context.Context, c *client) error {
 	var d *deploy.Deployment
+	watch := watched{client: c, id: o.id}
 	for {
 		if err := o.drain(ctx, c, o.print); err != nil {
 			return o.stopped(ctx, err)
@@ -69,7 +70,7 @@ func (o *logsOptions) tail(ctx context.Context, c *client) error {
 			return ended(d)
 		}
 		var err error
-		if d, err = c.deployment(ctx, o.id); err != nil {
+		if d, err = watch.look(ctx); err != nil {
 			return o.stopped(ctx, err)
 		}
 		if err := o.sleep(ctx); err != nil {

@@ -104,7 +104,7 @@ func signed(r *http.Request, body []byte) bool {
 	if err != nil {
 		return false
 	}
-	for _, name := range []string{"Content-Type", "If-Match", "If-None-Match", "X-Slipway-Reason"} {
+	for _, name := range []string{"Content-Type", "If-Match", "If-None-Match", "X-Slipway-Reason", "Idempotency-Key"} {
 		if value := r.Header.Get(name); value != "" {
 			again.Header.Set(name, value)
 		}

@@ -65,7 +65,7 @@ func (o *rollbackOptions) run(ctx context.Context) error {
 	}
 	var d deploy.Deployment
 	if o.id != "" {
-		err = c.post(ctx, "/v1/deployments/"+url.PathEscape(o.id)+"/rollback", struct{}{}, &d)
+		err = c.create(ctx, "/v1/deployments/"+url.PathEscape(o.id)+"/rollback", struct{}{}, &d)
 	} else {
 		err = o.environment(ctx, c, &d)
 	}
@@ -84,5 +84,5 @@ func (o *rollbackOptions) environment(ctx context.Context, c *client, d *deploy.
 		o.app = a.Name
 	}
 	path := "/v1/apps/" + url.PathEscape(o.app) + "/environments/" + url.PathEscape(o.env) + "/rollback"
-	return c.post(ctx, path, api.RollbackRequest{To: o.to}, d)
+	return c.create(ctx, path, api.RollbackRequest{To: o.to}, d)
 }

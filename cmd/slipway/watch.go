@@ -17,6 +17,7 @@ func (p *program) wait(ctx context.Context, c *client, d *deploy.Deployment) err
 		v.w = p.err
 	}
 	fmt.Fprintf(v.w, "%s  %s\n", d.ID, subject(d))
+	watch := watched{client: c, id: d.ID}
 	for {
 		v.update(d)
 		if d.Status.Ended() {
@@ -25,7 +26,7 @@ func (p *program) wait(ctx context.Context, c *client, d *deploy.Deployment) err
 		if err := p.sleep(ctx); err != nil {
 			return p.leave(v, d.ID)
 		}
-		next, err := c.deployment(ctx, d.ID)
+		next, err := watch.look(ctx)
 		if ctx.Err() != nil {
 			return p.leave(v, d.ID)
 		}

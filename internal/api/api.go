@@ -107,7 +107,9 @@ func (c *Control) Handler() http.Handler {
 	for pattern, act := range c.actions() {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			x := w.(*exchange)
-			x.status, x.body, x.err = act(r)
+			if x.err = noQuery(pattern, r); x.err == nil {
+				x.status, x.body, x.err = act(r)
+			}
 		})
 	}
 	return &server{mux: mux, now: c.Now, entropy: c.Entropy, log: c.Log}

@@ -134,6 +134,19 @@ func fieldsOf(of reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
+// TestUnknownParameters: no route lets one pass.
+func TestUnknownParameters(t *testing.T) {
+	h := served(t, world(t).Control(quiet()))
+	for _, route := range contract(t).Routes() {
+		method, path, _ := strings.Cut(route, " ")
+		path = strings.NewReplacer("{app}", "shop", "{environment}", "production", "{id}", live, "{key}", "cart", "{keyid}", "key-aaaaaaaaaaaaaaaa").Replace(path)
+		w := ask(h, method+" "+path+"?limt=1", "")
+		if w.Code != 400 || !strings.Contains(w.Body.String(), `"field":"limt"`) {
+			t.Errorf("%s: %d %s", route, w.Code, w.Body)
+		}
+	}
+}
+
 func TestDocumentIsServed(t *testing.T) {
 	w := ask(served(t, world(t).Control(quiet())), "GET /v1/openapi.json", "")
 	var got, want any

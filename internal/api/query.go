@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -11,6 +12,26 @@ import (
 
 // MaxCursor is the most bytes that a cursor can have.
 const MaxCursor = 1024
+
+// queried are the routes that take parameters, and read them by themselves.
+var queried = map[string]bool{
+	"GET /v1/deployments":           true,
+	"GET /v1/deployments/{id}/logs": true,
+	"GET /v1/apps":                  true,
+	"GET /v1/apps/{app}/environments/{environment}/flags":                true,
+	"PUT /v1/apps/{app}/environments/{environment}/flags":                true,
+	"GET /v1/apps/{app}/environments/{environment}/flags.flagd.json":     true,
+	"POST /v1/apps/{app}/environments/{environment}/flags.copy":          true,
+	"GET /v1/apps/{app}/environments/{environment}/flags/{key}/versions": true,
+}
+
+// noQuery refuses every parameter of a route that takes none.
+func noQuery(route string, r *http.Request) error {
+	if queried[route] || r.URL.RawQuery == "" {
+		return nil
+	}
+	return queryOf(r.URL).err
+}
 
 // query reads a URL's parameters. The first that is wrong stays in err.
 type query struct {
@@ -28,7 +49,7 @@ func queryOf(u *url.URL, known ...string) *query {
 	for name, given := range values {
 		switch {
 		case !slices.Contains(known, name):
-			q.refuse(deploy.Cut(name, 80), "unknown; want %s", strings.Join(known, ", "))
+			q.refuse(deploy.Cut(name, 80), "unknown; %s", wantOf(known))
 		case len(given) > 1:
 			q.refuse(name, "is there twice")
 		case given[0] == "" && name != "cursor": // a script's first page has none
@@ -36,6 +57,13 @@ func queryOf(u *url.URL, known ...string) *query {
 		}
 	}
 	return q
+}
+
+func wantOf(known []string) string {
+	if len(known) == 0 {
+		return "this route takes no parameters"
+	}
+	return "want " + strings.Join(known, ", ")
 }
 
 func (q *query) refuse(field, format string, args ...any) {
