@@ -62,7 +62,7 @@ oracle: ## random flags and contexts against flagd itself, others each time; wha
 	$(GO) -C bench/flags/oracle test . -rapid.checks=20000
 
 functions: ## the Lambda functions, for this machine (for AWS: make deploy)
-	@$(GO) build $(LAMBDA) -o bin/.build/$(FUNCTIONS)/ ./functions/...
+	@$(GO) build $(LAMBDA) -o bin/.build/$(FUNCTIONS)/ ./functions/... ./cmd/runner
 	@for built in bin/.build/$(FUNCTIONS)/*; do \
 		to=$(FUNCTIONS)/$${built##*/}; mkdir -p $$to; cmp -s $$built $$to/bootstrap || cp $$built $$to/bootstrap; \
 	done

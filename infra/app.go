@@ -20,13 +20,13 @@ type Input struct {
 // bootstrap is the file that provided.al2023 runs, and the only one in a function's folder.
 const bootstrap = "bootstrap"
 
-// Functions lists the folders that FunctionsDir must have: the handlers', and the example app's.
+// Functions lists the folders that FunctionsDir must have: the handlers', the builds' runner, and the example app's.
 func Functions() []string {
 	var names []string
 	for _, h := range handlers {
 		names = append(names, h.name)
 	}
-	return append(names, shop)
+	return append(names, runner, shop)
 }
 
 // Synth writes the cloud assembly. Its error names the file that is missing and what builds it.
@@ -72,7 +72,7 @@ func newSlipway(app awscdk.App, s Settings, definition string, code map[string]s
 	})
 	d := newData(stack, s)
 	functions := newFunctions(stack, s, code, d)
-	machine := newPipeline(stack, s, definition, functions)
+	machine := newPipeline(stack, s, definition, functions, newBuilds(stack, s, code[runner], d))
 	api := newAPI(stack, s, functions["api"])
 	flags := newFlagsURL(stack, functions["ofrep"])
 	newAlarms(stack, s, machine, functions)

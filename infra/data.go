@@ -78,8 +78,8 @@ func summaryExcept(key string, attributes ...string) *[]*string {
 	return &kept
 }
 
-// newBucket holds sources/ and artifacts/. Nothing in it expires by itself: a rollback may need any release. Its keys
-// are written once, so that there is nothing for versioning to keep.
+// newBucket holds sources/ and artifacts/, of which nothing expires by itself: a rollback may need any release. Their keys are
+// written once, so that there is nothing for versioning to keep. What deployments take to CodeBuild, jobs/, goes after a month.
 func newBucket(scope constructs.Construct, s Settings) awss3.Bucket {
 	return awss3.NewBucket(scope, jsii.String("Bucket"), &awss3.BucketProps{
 		Encryption:        awss3.BucketEncryption_S3_MANAGED,
@@ -88,6 +88,8 @@ func newBucket(scope constructs.Construct, s Settings) awss3.Bucket {
 		RemovalPolicy:     s.removalPolicy(),
 		LifecycleRules: &[]*awss3.LifecycleRule{{
 			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
+		}, {
+			Prefix: jsii.String("jobs/"), Expiration: awscdk.Duration_Days(jsii.Number(30)),
 		}},
 	})
 }

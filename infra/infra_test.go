@@ -43,7 +43,7 @@ func synthesize() error {
 	if slipway, shop, err = synth(dir, "first build", usual); err != nil {
 		return err
 	}
-	other, err := infra.ParseSettings(map[string]any{"arch": "x86_64", "removal": "destroy", "retentionDays": 7.0, "targets": "one,two",
+	other, err := infra.ParseSettings(map[string]any{"arch": "x86_64", "removal": "destroy", "retentionDays": 7.0, "targets": "one,two", "runner": "function",
 		"hookFunctions": []any{"caller"}, "alarmTopic": "arn:aws:sns:eu-west-1:123456789012:ops", "assetsBucket": "builds"})
 	if err != nil {
 		return err

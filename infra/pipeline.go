@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
@@ -39,9 +40,9 @@ func readDefinition(root string) (string, error) {
 
 // newPipeline makes the state machine. X-Ray stays off: the history shows every state's time, for 90 days and for
 // nothing. The log keeps failures longer than that.
-func newPipeline(scope constructs.Construct, s Settings, definition string, functions map[string]awslambda.Function) awsstepfunctions.StateMachine {
+func newPipeline(scope constructs.Construct, s Settings, definition string, functions map[string]awslambda.Function, builds awscodebuild.CfnProject) awsstepfunctions.StateMachine {
 	scope = constructs.NewConstruct(scope, jsii.String("Pipeline"))
-	substitutions, invoked := map[string]*string{}, []*string{}
+	substitutions, invoked := map[string]*string{"CodeBuildProject": builds.Ref()}, []*string{}
 	for _, h := range handlers {
 		for parameter, name := range functionParameters {
 			if name == h.name {
@@ -54,7 +55,7 @@ func newPipeline(scope constructs.Construct, s Settings, definition string, func
 		StateMachineName:        jsii.String(stateMachineName),
 		DefinitionBody:          awsstepfunctions.DefinitionBody_FromString(jsii.String(definition)),
 		DefinitionSubstitutions: &substitutions,
-		Role:                    newPipelineRole(scope, invoked),
+		Role:                    newPipelineRole(scope, invoked, builds),
 		Logs: &awsstepfunctions.LogOptions{
 			// The name's start keeps the policy that lets AWS's services write here from growing (vended logs).
 			Destination:          newLogGroup(scope, "Logs", "/aws/vendedlogs/states/"+stateMachineName, s),
@@ -73,18 +74,17 @@ func newPipeline(scope constructs.Construct, s Settings, definition string, func
 var deliverLogs = []string{"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
 	"logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"}
 
-// newPipelineRole may invoke the functions and log, and the construct adds nothing to it.
-func newPipelineRole(scope constructs.Construct, invoked []*string) awsiam.IRole {
+// newPipelineRole may invoke the functions, run builds and log, and the construct adds nothing to it.
+func newPipelineRole(scope constructs.Construct, invoked []*string, builds awscodebuild.CfnProject) awsiam.IRole {
+	statements := append([]awsiam.PolicyStatement{
+		allow(invoked, "lambda:InvokeFunction"),
+		allow([]*string{jsii.String("*")}, deliverLogs...),
+	}, runBuilds(scope, builds)...)
 	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("states.amazonaws.com"), nil),
 		Description: jsii.String("What the state machine " + stateMachineName + " may do"),
 		InlinePolicies: &map[string]awsiam.PolicyDocument{
-			"Work": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{
-				Statements: &[]awsiam.PolicyStatement{
-					allow(invoked, "lambda:InvokeFunction"),
-					allow([]*string{jsii.String("*")}, deliverLogs...),
-				},
-			}),
+			"Work": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &statements}),
 		},
 	})
 	return role.WithoutPolicyUpdates(nil)

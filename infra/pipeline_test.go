@@ -40,6 +40,12 @@ func TestDefinitionIsSubstituted(t *testing.T) {
 		t.Errorf("given %v, the definition names %v", got, want)
 	}
 	for name, arn := range given {
+		if name == "CodeBuildProject" {
+			if arn != "${CodeBuildProject}" {
+				t.Errorf("${%s} is %v", name, arn)
+			}
+			continue
+		}
 		function := functionAt(slipway, arn.(string))
 		if want := "slipway-" + strings.ToLower(strings.TrimSuffix(name, "FunctionArn")); function.text("FunctionName") != want {
 			t.Errorf("${%s} is %s, want %s", name, function.text("FunctionName"), want)
@@ -55,7 +61,7 @@ func functionAt(in template, arn string) resource {
 func TestFunctionsEndBeforeTheirTasks(t *testing.T) {
 	var definition struct {
 		States map[string]struct {
-			Type           string
+			Type, Resource string
 			TimeoutSeconds float64
 			Parameters     struct{ FunctionName string }
 		}
@@ -70,6 +76,15 @@ func TestFunctionsEndBeforeTheirTasks(t *testing.T) {
 			continue
 		}
 		tasks++
+		if strings.Contains(state.Resource, ":codebuild:") {
+			project := slipway.Resources["CodeBuildProject"]
+			queued, _ := project.at("QueuedTimeoutInMinutes").(float64)
+			runs, _ := project.at("TimeoutInMinutes").(float64)
+			if queued <= 0 || runs <= 0 || 60*(queued+runs) >= state.TimeoutSeconds {
+				t.Errorf("%s waits for %v s, its build for %v min and %v min", name, state.TimeoutSeconds, queued, runs)
+			}
+			continue
+		}
 		arn, _ := given[strings.Trim(state.Parameters.FunctionName, "${}")].(string)
 		timeout, _ := functionAt(slipway, arn).at("Timeout").(float64)
 		if timeout <= 0 || timeout >= state.TimeoutSeconds {

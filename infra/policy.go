@@ -11,22 +11,29 @@ type resources struct {
 	stack awscdk.Stack
 	data  *data
 
+	runner                              string
 	table, indexes, bucket, bus, output []*string
 	flags                               []*string
 	sources, artifacts                  []*string
+	jobs, results                       []*string
+	handovers, cancels                  []*string
 	secrets, parameters                 []*string
 	targets, hooks                      []*string
 	machine                             []*string
 }
 
 func newResources(stack awscdk.Stack, s Settings, d *data) *resources {
-	r := &resources{stack: stack, data: d}
+	r := &resources{stack: stack, data: d, runner: s.Runner}
 	r.table = []*string{d.deployments.TableArn()}
 	r.flags = []*string{d.flags.TableArn()}
 	r.indexes = []*string{join(d.deployments.TableArn(), "/index/*")}
 	r.bucket = []*string{d.bucket.BucketArn()}
 	r.sources = []*string{d.bucket.ArnForObjects(jsii.String("sources/*"))}
 	r.artifacts = []*string{d.bucket.ArnForObjects(jsii.String("artifacts/*"))}
+	r.jobs = []*string{d.bucket.ArnForObjects(jsii.String("jobs/*"))}
+	r.handovers = []*string{d.bucket.ArnForObjects(jsii.String("jobs/*/deployment.json"))}
+	r.results = []*string{d.bucket.ArnForObjects(jsii.String("jobs/*/result.json"))}
+	r.cancels = []*string{d.bucket.ArnForObjects(jsii.String("jobs/*/cancelled"))}
 	r.bus = []*string{d.bus.EventBusArn()}
 	r.output = arns(stack, "logs", "log-group:"+OutputGroup+":*")
 	r.parameters = arns(stack, "ssm", "parameter/slipway/*")
@@ -51,6 +58,7 @@ func (r *resources) environment() *map[string]*string {
 		"SLIPWAY_EVENT_BUS":         r.data.bus.EventBusName(),
 		"SLIPWAY_LOG_GROUP":         r.data.output.LogGroupName(),
 		"SLIPWAY_STATE_MACHINE_ARN": r.machine[0],
+		"SLIPWAY_RUNNER":            jsii.String(r.runner),
 	}
 }
 
@@ -101,12 +109,14 @@ func (r *resources) onTargets(actions ...string) []awsiam.PolicyStatement {
 	return []awsiam.PolicyStatement{allow(r.targets, actions...)}
 }
 
-func mayPrepare(r *resources) []awsiam.PolicyStatement { return append(r.findSource(), r.records()) }
+func mayPrepare(r *resources) []awsiam.PolicyStatement {
+	return append(r.findSource(), r.records(), allow(r.handovers, "s3:PutObject"))
+}
 
 func mayTest(r *resources) []awsiam.PolicyStatement { return append(r.scripts(), r.records()) }
 
 func mayBuild(r *resources) []awsiam.PolicyStatement {
-	return append(r.scripts(), r.records(), allow(r.artifacts, "s3:GetObject", "s3:PutObject"))
+	return append(r.scripts(), r.records(), allow(r.artifacts, "s3:GetObject", "s3:PutObject"), allow(r.results, "s3:GetObject"))
 }
 
 func mayAdmit(r *resources) []awsiam.PolicyStatement {
@@ -145,6 +155,7 @@ func mayServeAPI(r *resources) []awsiam.PolicyStatement {
 		allow(append(r.table, r.indexes...), "dynamodb:Query"),
 		allow(r.flags, append([]string{"dynamodb:Query", "dynamodb:BatchWriteItem"}, readWrite...)...),
 		allow(r.machine, append([]string{"states:StartExecution"}, answer...)...),
+		allow(r.cancels, "s3:PutObject"),
 		allow(r.output, "logs:GetLogEvents"))
 }
 

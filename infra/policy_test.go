@@ -13,14 +13,17 @@ import (
 
 // named is how a policy may speak of what it means: one thing by its name. A * stands only for what is inside of it.
 var named = regexp.MustCompile(`^(` + strings.Join([]string{
-	`\$\{[A-Za-z0-9]+\.Arn\}`,                                  // of this stack
-	`\$\{DataDeployments[A-F0-9]+\.Arn\}/index/\*`,             // the table's indexes
-	`\$\{DataBucket[A-F0-9]+\.Arn\}(/sources|/artifacts)/\*`,   // a folder of the bucket
-	here("logs", `log-group:/(aws/lambda|slipway)/[a-z-]+:\*`), // one group's streams
-	here("lambda", `function:[A-Za-z0-9-]+(:\*)?`),             // one function's versions and aliases
-	here("states", `stateMachine:slipway`),                     //
-	here("ssm", `parameter/slipway/\*`),                        // what operators put there for scripts
-	here("secretsmanager", `secret:slipway/\*`),                // the same
+	`\$\{[A-Za-z0-9]+\.Arn\}`,                                                          // of this stack
+	`\$\{DataDeployments[A-F0-9]+\.Arn\}/index/\*`,                                     // the table's indexes
+	`\$\{DataBucket[A-F0-9]+\.Arn\}(/sources|/artifacts|/jobs)/\*`,                     // a folder of the bucket
+	`\$\{DataBucket[A-F0-9]+\.Arn\}/jobs/\*/(deployment\.json|result\.json|cancelled)`, // what one side writes of a job
+	`arn:\$\{AWS::Partition\}:s3:::\S+/[0-9a-f]{64}\.zip`,                              // the runner's own code
+	here("logs", `log-group:/(aws/lambda|aws/codebuild|slipway)/[a-z-]+:\*`),           // one group's streams
+	here("lambda", `function:[A-Za-z0-9-]+(:\*)?`),                                     // one function's versions and aliases
+	here("states", `stateMachine:slipway`),                                             //
+	here("events", `rule/StepFunctionsGetEventForCodeBuildStartBuildRule`),             // Step Functions' own
+	here("ssm", `parameter/slipway/\*`),                                                // what operators put there for scripts
+	here("secretsmanager", `secret:slipway/\*`),                                        // the same
 }, "|") + `)$`)
 
 func here(service, name string) string {
@@ -102,9 +105,9 @@ func TestWhoMay(t *testing.T) {
 		"lambda:GetAlias":               "deploy rollback shift",
 		"lambda:InvokeFunction":         "deploy rollback settle shift",
 		"events:PutEvents":              "deploy rollback settle shift",
-		"s3:PutObject":                  "build",
-		"ssm:GetParameter":              "build deploy rollback settle shift test",
-		"secretsmanager:GetSecretValue": "build deploy rollback settle shift test",
+		"s3:PutObject":                  "api build builds prepare",
+		"ssm:GetParameter":              "build builds deploy rollback settle shift test",
+		"secretsmanager:GetSecretValue": "build builds deploy rollback settle shift test",
 		"states:StartExecution":         "api",
 		"states:SendTaskSuccess":        "admit api settle",
 		"states:SendTaskFailure":        "admit api settle",
@@ -146,6 +149,7 @@ func TestPoliciesAllowWhatTheProgramCalls(t *testing.T) {
 	}
 	used := map[string]bool{
 		"s3:ListBucket":       true, // so that a missing object is a 404
+		"s3:GetObjectVersion": true, // CodeBuild's own, for a build's source
 		"dynamodb:UpdateItem": true, // types.Update in a transaction
 	}
 	for action := range operations(t) {

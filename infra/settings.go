@@ -19,6 +19,7 @@ type Settings struct {
 	HookFunctions []string // names of the Lambda functions that hooks may invoke
 	RetentionDays int      // how long logs are kept
 	Removal       string   // of tables and bucket with the stack: "retain" or "destroy"
+	Runner        string   // of tests and builds where an environment names none: "codebuild" or "function"
 	AlarmTopic    string   // ARN of the SNS topic that hears of alarms; "" for none
 	AssetsBucket  string   // S3 bucket for the functions' code; "" for the one that `cdk bootstrap` makes
 }
@@ -31,9 +32,15 @@ const (
 	Destroy = "destroy"
 )
 
+// The values of Runner.
+const (
+	CodeBuild = "codebuild"
+	Function  = "function"
+)
+
 // DefaultSettings is what holds where the context is silent; cdk.json says the same.
 func DefaultSettings() Settings {
-	return Settings{Arch: ARM64, FunctionsDir: "bin/functions", Targets: []string{"slipway-shop"}, RetentionDays: 30, Removal: Retain}
+	return Settings{Arch: ARM64, FunctionsDir: "bin/functions", Targets: []string{"slipway-shop"}, RetentionDays: 30, Removal: Retain, Runner: CodeBuild}
 }
 
 // retentions lists the days that CloudWatch Logs takes (PutRetentionPolicy).
@@ -53,6 +60,7 @@ var settingFor = map[string]func(*Settings, any) error{
 	"hookFunctions": func(s *Settings, v any) error { return functions(&s.HookFunctions, v) },
 	"retentionDays": func(s *Settings, v any) error { return days(&s.RetentionDays, v) },
 	"removal":       func(s *Settings, v any) error { return oneOf(&s.Removal, v, Retain, Destroy) },
+	"runner":        func(s *Settings, v any) error { return oneOf(&s.Runner, v, CodeBuild, Function) },
 	"alarmTopic":    func(s *Settings, v any) error { return match(&s.AlarmTopic, v, topicPattern, "an SNS topic's ARN") },
 	"assetsBucket":  func(s *Settings, v any) error { return match(&s.AssetsBucket, v, bucketPattern, "an S3 bucket's name") },
 }

@@ -21,9 +21,10 @@ import (
 func main() {
 	e := boot.Load()
 	s, steps, bucket := e.Store(), sfn.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET")
-	cancel := pipeline.Cancel{Desk: e.Desk(s), Heads: s, Tokens: machine.NewTokens(steps)}
+	sources := source.NewS3(s3.NewFromConfig(e.AWS), bucket)
+	cancel := pipeline.Cancel{Desk: e.Desk(s), Heads: s, Tokens: machine.NewTokens(steps), Builds: sources}
 	control := api.Control{
-		Store: s, Cancel: cancel.Run, Sources: source.NewS3(s3.NewFromConfig(e.AWS), bucket),
+		Store: s, Cancel: cancel.Run, Sources: sources,
 		Output:  logs.New(cloudwatchlogs.NewFromConfig(e.AWS), e.Get("SLIPWAY_LOG_GROUP")),
 		Machine: api.NewStateMachine(steps, e.Get("SLIPWAY_STATE_MACHINE_ARN")),
 		Flags:   e.Flags(),

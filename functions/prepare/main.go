@@ -8,16 +8,17 @@ import (
 
 	"github.com/slipway-cd/slipway/internal/boot"
 	"github.com/slipway-cd/slipway/internal/config"
+	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/pipeline"
 	"github.com/slipway-cd/slipway/internal/source"
 )
 
 func main() {
 	e := boot.Load()
-	s := e.Store()
+	s, sources := e.Store(), source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET"))
 	e.Start("prepare", &pipeline.Prepare{
 		Desk: e.Desk(s), Create: s.Create, App: s.App, Heads: s, Parse: config.Parse,
 		Scan:    func(r io.Reader, name string) ([]byte, bool, error) { return source.Scan(r, source.Limits{}, name) },
-		Sources: source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET")),
+		Sources: sources, Jobs: sources, Built: s, Runner: deploy.Runner(e.Get("SLIPWAY_RUNNER")),
 	})
 }

@@ -82,6 +82,7 @@ func TestWalk(t *testing.T) {
 		want  string
 	}{
 		"deploy":   {asl.Plain, "Prepare Route Test Build Admit Deploy Shift HealthCheck Verdict Settle"},
+		"build":    {asl.PlainBuild, "Prepare Route CodeBuild Build Admit Deploy Shift HealthCheck Verdict Settle"},
 		"rollback": {map[string]string{"$.action": "rollback", "$.verdict": "done"}, "Prepare Route AdmitRollback Rollback CheckRollback RollbackVerdict Settle"},
 		"undone":   {map[string]string{"$.action": "rollback", "$.verdict": "advance", "$.status": "rolled_back"}, "Prepare Route AdmitRollback Rollback CheckRollback RollbackVerdict SettleFailure Outcome Failed"},
 	} {
@@ -107,6 +108,8 @@ func TestFailuresLeadOut(t *testing.T) {
 		switch name {
 		case "Deploy", "Shift", "HealthCheck":
 			want = "Rollback"
+		case "CodeBuild":
+			want = "Build" // which says what sort of failure it is
 		case "SettleFailure":
 			want = "Unsettled"
 		}
@@ -158,7 +161,15 @@ func TestCheckFinds(t *testing.T) {
 		"Admit: no literal TimeoutSeconds":      func(m object) { state(m, "Admit")["TimeoutSeconds"] = 0 },
 		"Test: there is no functions/tests for": func(m object) { call(m, "Test", "${TestsFunctionArn}") },
 		`Test: FunctionName "arn:aws:lambda`:    func(m object) { call(m, "Test", "arn:aws:lambda:eu-west-1:1:function:test") },
-		`Test: Resource "arn:aws:states:::cod`:  func(m object) { state(m, "Test")["Resource"] = "arn:aws:states:::codebuild:startBuild.sync" },
+		`Test: Resource "arn:aws:states:::cod`:  func(m object) { state(m, "Test")["Resource"] = "arn:aws:states:::codebuild:startBuild" },
+		"CodeBuild: retries States.TaskFailed":  func(m object) { retry(m, "CodeBuild", "States.TaskFailed") },
+		"CodeBuild: retries Lambda.Service":     func(m object) { retry(m, "CodeBuild", "Lambda.ServiceException") },
+		"CodeBuild: doesn't retry CodeBuild.Ac": func(m object) { delete(state(m, "CodeBuild"), "Retry") },
+		"CodeBuild: nobody catches States.ALL":  func(m object) { delete(state(m, "CodeBuild"), "Catch") },
+		"states, want at most 10: Prepare Route CodeBuild": func(m object) {
+			m["States"].(object)["Pause"] = object{"Type": "Wait", "Comment": "x", "Seconds": 1, "Next": "Build"}
+			state(m, "CodeBuild")["Next"] = "Pause"
+		},
 		"enters 11 states, want at most 10": func(m object) {
 			m["States"].(object)["Pause"] = object{"Type": "Wait", "Comment": "x", "Seconds": 1, "Next": "Build"}
 			state(m, "Test")["Next"] = "Pause"

@@ -10,17 +10,26 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
 
-// MaxPlain is how many states a plain deployment may enter: each one is paid for, and takes its time.
+// MaxPlain is how many states a plain deployment may enter, on either runner: each one is paid for, and takes its time.
 const MaxPlain = 10
 
-// Plain is what the choices read in a deployment that goes well.
-var Plain = map[string]string{"$.action": "deploy", "$.verdict": "done", "$.status": "success"}
+// Plain and PlainBuild are what the choices read in a deployment that goes well: on functions alone, and with a build.
+var (
+	Plain      = map[string]string{"$.action": "deploy", "$.runner": "function", "$.verdict": "done", "$.status": "success"}
+	PlainBuild = map[string]string{"$.action": "deploy", "$.runner": "codebuild", "$.verdict": "done", "$.status": "success"}
+)
 
-// Transient are the errors that a task is retried after: Lambda's own, never one that a handler returned. Source: Step
+// Transient are the errors that a function's task is retried after: Lambda's own, never one that a handler returned. Source: Step
 // Functions' documentation, "Handle transient Lambda service exceptions".
 var Transient = []string{
 	"Lambda.ClientExecutionTimeoutException", "Lambda.ServiceException", "Lambda.AWSLambdaException",
 	"Lambda.SdkClientException", "Lambda.TooManyRequestsException",
+}
+
+// TransientBuild are the same for a build: errors of CodeBuild's API before there is a build, never a build that failed, which is
+// States.TaskFailed. The names are Step Functions' service prefix and the API's error.
+var TransientBuild = []string{
+	"CodeBuild.CodeBuildException", "CodeBuild.SdkClientException", "CodeBuild.AccountLimitExceededException",
 }
 
 // known are AWS's other error names that a Retry or Catch can see. States.Runtime and States.DataLimitExceeded are left out:
@@ -46,8 +55,10 @@ var absent = map[string]string{
 
 var (
 	functionArn = regexp.MustCompile(`^\$\{([A-Za-z]+)FunctionArn\}$`)
-	resources   = []string{"arn:aws:states:::lambda:invoke", "arn:aws:states:::lambda:invoke.waitForTaskToken"}
+	resources   = []string{"arn:aws:states:::lambda:invoke", "arn:aws:states:::lambda:invoke.waitForTaskToken", startBuild}
 )
+
+const startBuild = "arn:aws:states:::codebuild:startBuild.sync"
 
 // Check holds a machine to the project's rules: those that a validator of the language misses. Functions are the names of the
 // folders in functions/. It gives one line for each fault.
@@ -121,12 +132,14 @@ func (m *Machine) spread(from []string, next func(string) []string) map[string]b
 }
 
 func (m *Machine) checkPlain() []string {
-	path, err := m.Walk(Plain)
-	switch {
-	case err != nil:
-		return []string{"a plain deployment: " + err.Error()}
-	case len(path) > MaxPlain:
-		return []string{fmt.Sprintf("a plain deployment enters %d states, want at most %d: %s", len(path), MaxPlain, strings.Join(path, " "))}
+	for _, input := range []map[string]string{Plain, PlainBuild} {
+		path, err := m.Walk(input)
+		switch {
+		case err != nil:
+			return []string{"a plain deployment: " + err.Error()}
+		case len(path) > MaxPlain:
+			return []string{fmt.Sprintf("a plain deployment enters %d states, want at most %d: %s", len(path), MaxPlain, strings.Join(path, " "))}
+		}
 	}
 	return nil
 }
@@ -174,6 +187,9 @@ func (s *State) checkTask(functions []string) (faults []string) {
 	if seconds, ok := s.TimeoutSeconds.(float64); !ok || seconds < 1 || seconds != float64(int(seconds)) {
 		faults = append(faults, "no literal TimeoutSeconds")
 	}
+	if s.Resource == startBuild {
+		return faults
+	}
 	match := functionArn.FindStringSubmatch(s.Parameters.FunctionName)
 	if match == nil {
 		faults = append(faults, fmt.Sprintf("FunctionName %q; want ${NameFunctionArn}", s.Parameters.FunctionName))
@@ -197,12 +213,16 @@ func (s *State) checkRetry() (faults []string) {
 			faults = append(faults, "a Retry without a pause")
 		}
 	}
+	transient, whose := Transient, "Lambda"
+	if s.Resource == startBuild {
+		transient, whose = TransientBuild, "CodeBuild"
+	}
 	for _, name := range names {
-		if !slices.Contains(Transient, name) {
-			faults = append(faults, "retries "+name+", which is not a transient error of Lambda's own")
+		if !slices.Contains(transient, name) {
+			faults = append(faults, "retries "+name+", which is not a transient error of "+whose+"'s own")
 		}
 	}
-	for _, name := range Transient {
+	for _, name := range transient {
 		if s.Type == "Task" && !slices.Contains(names, name) {
 			faults = append(faults, "doesn't retry "+name)
 		}

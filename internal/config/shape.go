@@ -152,6 +152,7 @@ func appShape() *shape {
 		{name: "url", need: true, shape: &shape{}},
 		{name: "branches", shape: &shape{kind: list, each: &shape{}}},
 		{name: "rollback_enabled", shape: &shape{kind: truth}},
+		{name: "runner", shape: &shape{enum: []string{string(deploy.RunnerFunction), string(deploy.RunnerCodeBuild)}}},
 		{name: "environment_variables", shape: variables()},
 	}}
 	return &shape{kind: object, keys: []key{

@@ -30,6 +30,7 @@ type Settings struct {
 	URL             string            `json:"url"`      // what the health check's path is appended to
 	Branches        []string          `json:"branches"` // that may deploy here, as path.Match patterns; empty: any
 	RollbackEnabled *bool             `json:"rollback_enabled,omitempty"`
+	Runner          Runner            `json:"runner,omitempty"`      // of test and build; "": the stack's default
 	Variables       map[string]string `json:"environment_variables"` // ssm:NAME and secretsmanager:NAME are looked up late
 }
 
@@ -46,6 +47,17 @@ const (
 	TargetLambda = "lambda"
 	TargetScript = "script"
 )
+
+// Runner is what runs a deployment's test and build.
+type Runner string
+
+const (
+	RunnerFunction  Runner = "function"  // the Lambda functions of the stages: quick to start, no compiler
+	RunnerCodeBuild Runner = "codebuild" // one CodeBuild build for both
+)
+
+// Valid tells whether r is a runner.
+func (r Runner) Valid() bool { return r == RunnerFunction || r == RunnerCodeBuild }
 
 // Bounds on what an app may hold.
 const (
@@ -135,6 +147,9 @@ func (s *Settings) validate(field string) error {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
 			return FieldErrorf(fmt.Sprintf("%s.branches[%d]", field, i), "%q is not a pattern; want a branch, or one with *, as in release/*", pattern)
 		}
+	}
+	if s.Runner != "" && !s.Runner.Valid() {
+		return FieldErrorf(field+".runner", "%q is unknown; want %s or %s", s.Runner, RunnerFunction, RunnerCodeBuild)
 	}
 	return ValidateVariables(field+".environment_variables", s.Variables)
 }

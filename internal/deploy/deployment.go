@@ -64,8 +64,11 @@ type Deployment struct {
 	Fence        int64      `json:"fence,omitempty"`         // the number of its turn in the environment; 0 before Admit
 	Health       Health     `json:"health,omitzero"`         // of the release that this deployment puts live
 	Source       *Bundle    `json:"source,omitempty"`
-	Config       *Config    `json:"config,omitempty"`   // slipway.yaml at the commit, merged for the environment
-	Settings     *Settings  `json:"settings,omitempty"` // the environment's, as they were when it was asked for
+	Config       *Config    `json:"config,omitempty"`    // slipway.yaml at the commit, merged for the environment
+	Settings     *Settings  `json:"settings,omitempty"`  // the environment's, as they were when it was asked for
+	Runner       Runner     `json:"runner,omitempty"`    // of its test and build, as Prepare chose it
+	Build        string     `json:"build,omitempty"`     // CodeBuild's id of the build that ran them
+	TestedBy     string     `json:"tested_by,omitempty"` // the deployment whose tests count for this one, which has none to run
 
 	Version int64 `json:"version"` // grows with every write; the store's compare-and-swap
 }
@@ -113,6 +116,7 @@ type Release struct {
 	Artifacts []Artifact `json:"artifacts"`
 	BuiltBy   string     `json:"built_by"` // deployment
 	BuiltAt   time.Time  `json:"built_at"`
+	TestedBy  string     `json:"tested_by,omitempty"` // deployment whose tests passed before it was built; "" where they were skipped
 
 	TargetVersion string `json:"target_version,omitempty"`
 }

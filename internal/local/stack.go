@@ -102,7 +102,7 @@ func (c *Cloud) synthesize(ctx context.Context, assembly string) error {
 	if err != nil {
 		return err
 	}
-	if err := command(ctx, c.root, c.cdkEnv(), "bin/synth", "-o", assembly, "-c", "arch="+arch(), "-c", "removal=destroy"); err != nil {
+	if err := command(ctx, c.root, c.cdkEnv(), "bin/synth", "-o", assembly, "-c", "arch="+arch(), "-c", "removal=destroy", "-c", "runner=function"); err != nil {
 		return err
 	}
 	for _, zip := range zips {

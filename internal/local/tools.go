@@ -70,7 +70,7 @@ func Install(ctx context.Context, root string, say func(string, ...any)) (Tools,
 	}
 	tools := Tools{Python: filepath.Join(dir, "venv/bin/python3"), Serve: filepath.Join(dir, "serve.py"),
 		CDK: filepath.Join(dir, "node/node_modules/.bin/cdk"), ASL: filepath.Join(dir, "node/node_modules/.bin/asl-validator")}
-	return tools, errors.Join(err, unpack("serve.py", tools.Serve))
+	return tools, errors.Join(err, unpack("serve.py", tools.Serve), unpack("builds.py", filepath.Join(dir, "builds.py")))
 }
 
 func (k kit) install(ctx context.Context, dir string, say func(string, ...any)) error {

@@ -14,6 +14,7 @@ import (
 type Build struct {
 	Workshop
 	Releases Releases
+	Results  Results // nil inside of a build, which has none to collect
 }
 
 // Releases keeps what was built of each commit.
@@ -22,10 +23,17 @@ type Releases interface {
 	PutRelease(ctx context.Context, r *deploy.Release) (*deploy.Release, error)
 }
 
-// Run runs scripts.build and keeps the artifacts, or takes the release that the commit already has.
+// Run runs scripts.build and keeps the artifacts, or takes the release that the commit already has, or collects what CodeBuild did.
 func (s *Build) Run(ctx context.Context, call Call) (*State, error) {
-	return s.once(ctx, call, "build", func(ctx context.Context, st *State, d *deploy.Deployment) (done, error) {
-		if d.Config.Scripts.Build == "" && len(d.Config.Artifacts) == 0 {
+	st, d, err := s.open(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	if d.Runner == deploy.RunnerCodeBuild && s.Results != nil {
+		return s.collect(ctx, st, d)
+	}
+	return s.pass(ctx, st, d, "build", func(ctx context.Context, st *State, d *deploy.Deployment) (done, error) {
+		if !builds(d.Config) {
 			return s.nothing(ctx, d)
 		}
 		r, err := s.Releases.Release(ctx, d.App, d.CommitSHA)
@@ -47,6 +55,9 @@ func (s *Build) Run(ctx context.Context, call Call) (*State, error) {
 	})
 }
 
+// builds tells whether a commit has anything to build.
+func builds(c *deploy.Config) bool { return c.Scripts.Build != "" || len(c.Artifacts) > 0 }
+
 // nothing is the release of a commit that has nothing to build: nothing of it is kept for others.
 func (s *Build) nothing(ctx context.Context, d *deploy.Deployment) (done, error) {
 	r := s.release(d)
@@ -63,9 +74,13 @@ func hold(r *deploy.Release) func(*deploy.Deployment) {
 	}
 }
 
-// release is d's own, without artifacts yet.
+// release is d's own, without artifacts yet, and tested by d where its tests have passed.
 func (s *Build) release(d *deploy.Deployment) *deploy.Release {
-	return &deploy.Release{App: d.App, CommitSHA: d.CommitSHA, BuiltBy: d.ID, BuiltAt: s.Now().UTC(), Artifacts: []deploy.Artifact{}}
+	r := &deploy.Release{App: d.App, CommitSHA: d.CommitSHA, BuiltBy: d.ID, BuiltAt: s.Now().UTC(), Artifacts: []deploy.Artifact{}}
+	if t := d.Stage("test"); t != nil && t.Outcome == deploy.Passed {
+		r.TestedBy = d.ID
+	}
+	return r
 }
 
 func builder(r *deploy.Release) string {

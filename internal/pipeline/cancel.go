@@ -11,9 +11,16 @@ type Cancel struct {
 	Desk
 	Heads  Heads
 	Tokens Tokens
+	Builds Builds
 }
 
-// Run sets the mark; one that waits for its turn is told at once. Conflict where there is nothing to stop any more.
+// Builds tells builds to stop.
+type Builds interface {
+	Stop(ctx context.Context, id string) error
+}
+
+// Run sets the mark; one that waits for its turn is told at once, and so is a build, begun or not: it looks before its first
+// script, and twice a second while one runs. Conflict where there is nothing to stop any more.
 func (c *Cancel) Run(ctx context.Context, id string) (*deploy.Deployment, error) {
 	d, err := c.Records.Deployment(ctx, id)
 	if err != nil {
@@ -40,6 +47,9 @@ func (c *Cancel) Run(ctx context.Context, id string) (*deploy.Deployment, error)
 		}
 		return nil
 	}, nil)
+	if err == nil && d.Runner == deploy.RunnerCodeBuild && d.Stage("build") == nil {
+		err = c.Builds.Stop(ctx, id)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,8 @@ type State struct {
 	App         string         `json:"app"`
 	Environment string         `json:"environment"`
 	Action      deploy.Action  `json:"action"`
+	Runner      deploy.Runner  `json:"runner"`       // of test and build; "" for a rollback
+	Build       Answer         `json:"build"`        // of CodeBuild, where it ran them and they went well
 	Fence       int64          `json:"fence"`        // 0 before Admit
 	Step        int            `json:"step"`         // of the plan, from 0
 	Back        bool           `json:"back"`         // on the way back to the release before

@@ -22,6 +22,9 @@ type Prepare struct {
 	App     func(ctx context.Context, name string) (*deploy.App, error)
 	Heads   Heads
 	Sources Sources
+	Runner  deploy.Runner // of environments that name none
+	Built   Built
+	Jobs    Jobs
 	Parse   func(yaml []byte, environment string) (*deploy.Config, error)       // a commit's slipway.yaml
 	Scan    func(r io.Reader, name string) (text []byte, found bool, err error) // one file of a bundle, every entry checked
 }
@@ -115,7 +118,7 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action}
+	st := &State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Runner: d.Runner}
 	s := d.Stage("prepare")
 	if s != nil && s.End != nil && d.Execution == call.Execution {
 		return st, earlier(s, d)
@@ -129,7 +132,11 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 	}
 	e.open = func(d *deploy.Deployment) error { return p.started(d, call.Execution, e.start) }
 	e.done, e.err = p.prepare(ctx, d)
-	return st, p.finish(ctx, st, d, e)
+	err = p.finish(ctx, st, d, e)
+	if st.Runner = d.Runner; err == nil && d.Runner == deploy.RunnerCodeBuild {
+		err = cancelled(d) // whoever cancelled meanwhile knew of no build that could be told
+	}
+	return st, err
 }
 
 // prepare works on d as it was read; what it found is written with the stage's end, on d as it is by then.
@@ -148,6 +155,7 @@ func (p *Prepare) prepare(ctx context.Context, d *deploy.Deployment) (end done, 
 		d.Settings, d.Config, d.Source, d.Plan = found.Settings, found.Config, found.Source, found.Plan
 		d.CommitSHA, d.Branch, d.RollbackFrom = found.CommitSHA, found.Branch, found.RollbackFrom
 		d.Release, d.Fallback, d.Health = found.Release, found.Fallback, found.Health
+		d.Runner, d.TestedBy = found.Runner, found.TestedBy
 	}
 	return end, err
 }
@@ -231,6 +239,9 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, err
 		c.RollbackEnabled = *d.Settings.RollbackEnabled
 	}
 	d.Config, d.Plan, d.Health = c, deploy.AllAtOnce(), c.Health()
+	if err := p.chooseRunner(ctx, d); err != nil {
+		return "", err
+	}
 	if !found {
 		return said("the commit has no slipway.yaml; all defaults"), nil
 	}

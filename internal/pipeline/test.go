@@ -18,6 +18,8 @@ func (t *Test) Run(ctx context.Context, call Call) (*State, error) {
 			return done{outcome: deploy.Skipped, said: said("force_deployment")}, nil
 		case d.Config.Scripts.Test == "":
 			return done{outcome: deploy.Skipped, said: said("no test script")}, nil
+		case d.TestedBy != "":
+			return done{outcome: deploy.Skipped, said: said("release tested by %s", d.TestedBy)}, nil
 		}
 		b := t.bench(st, d, "test")
 		defer func() { err = errors.Join(err, b.close()) }()

@@ -22,6 +22,7 @@ type Workshop struct {
 	Secrets   Secrets
 	Unpack    func(r io.Reader, dir string) error // a bundle, every entry checked
 	Path      string                              // where scripts find programs; "" for the system's own folders
+	Cache     string                              // folder that outlives a script, for compilers' caches; "" for none
 	Output    func(ctx context.Context, stream string) io.WriteCloser
 }
 
@@ -30,6 +31,7 @@ type Artifacts interface {
 	PutArtifact(ctx context.Context, app, commit, name, file string) (deploy.Artifact, error)
 	FetchArtifact(ctx context.Context, a deploy.Artifact, file string) error
 	CheckArtifact(ctx context.Context, a deploy.Artifact) error
+	FindArtifact(ctx context.Context, app, commit, name, sha string) (deploy.Artifact, error)
 }
 
 // Secrets looks up the values that variables only refer to, and tells which of all values logs must not show.
@@ -159,6 +161,9 @@ func (b *bench) variables(ctx context.Context) (vars map[string]string, hidden [
 	vars = map[string]string{"HOME": filepath.Join(b.dir, "home"), "TMPDIR": filepath.Join(b.dir, "tmp"), "CI": "true"}
 	if b.shop.Path != "" {
 		vars["PATH"] = b.shop.Path
+	}
+	if b.shop.Cache != "" {
+		vars["XDG_CACHE_HOME"] = filepath.Join(b.shop.Cache, b.d.App)
 	}
 	maps.Copy(vars, b.d.Config.Variables)
 	settled, hidden, err := b.shop.Secrets.Resolve(ctx, b.d.Settings.Variables)

@@ -38,7 +38,7 @@ func (s *S3) PutArtifact(ctx context.Context, app, commit, name, file string) (d
 	if err != nil {
 		return deploy.Artifact{}, err
 	}
-	a.Key = strings.Join([]string{"artifacts", app, commit, a.SHA256, name}, "/")
+	a.Key = artifactKey(app, commit, a.SHA256, name)
 	_, err = s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &a.Key, Body: f, ContentLength: &a.Bytes,
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(a.SHA256))})
 	if err != nil {
@@ -74,18 +74,44 @@ func (s *S3) FetchArtifact(ctx context.Context, a deploy.Artifact, file string) 
 
 // CheckArtifact asks S3 whether it still holds what was built, without fetching it. The error is NotFound or BuildFailed.
 func (s *S3) CheckArtifact(ctx context.Context, a deploy.Artifact) error {
+	_, err := s.look(ctx, a)
+	return err
+}
+
+func (s *S3) look(ctx context.Context, a deploy.Artifact) (*s3.HeadObjectOutput, error) {
 	head, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: &a.Key, ChecksumMode: types.ChecksumModeEnabled})
 	if missing(err) {
-		return deploy.Errorf(deploy.NotFound, "artifact "+a.Path, "it is gone from %s: %w", a.Key, err)
+		return nil, deploy.Errorf(deploy.NotFound, "artifact "+a.Path, "it is gone from %s: %w", a.Key, err)
 	}
 	if err != nil {
-		return deploy.Errorf(deploy.Internal, "artifact "+a.Path, "look for %s: %w", a.Key, err)
+		return nil, deploy.Errorf(deploy.Internal, "artifact "+a.Path, "look for %s: %w", a.Key, err)
 	}
 	if got := aws.ToString(head.ChecksumSHA256); got != checksum(a.SHA256) {
 		raw, _ := base64.StdEncoding.DecodeString(got)
-		return changed(a, hex.EncodeToString(raw))
+		return nil, changed(a, hex.EncodeToString(raw))
 	}
-	return nil
+	return head, nil
+}
+
+// FindArtifact looks for the artifact that PutArtifact stored for somebody who knows its digest and isn't believed a word beyond:
+// S3 says whether it is there, that this is its content's digest, and how much it holds. The error is NotFound or BuildFailed.
+func (s *S3) FindArtifact(ctx context.Context, app, commit, name, sha string) (deploy.Artifact, error) {
+	if err := checkCommit(app, commit); err != nil {
+		return deploy.Artifact{}, err
+	}
+	if !digestPattern().MatchString(sha) {
+		return deploy.Artifact{}, deploy.Errorf(deploy.BuildFailed, "artifact "+name, "%q is no SHA-256; want 64 small hex digits", deploy.Cut(sha, 80))
+	}
+	a := deploy.Artifact{Path: name, Key: artifactKey(app, commit, sha, name), SHA256: sha}
+	head, err := s.look(ctx, a)
+	if err == nil {
+		a.Bytes = aws.ToInt64(head.ContentLength)
+	}
+	return a, err
+}
+
+func artifactKey(app, commit, sha, name string) string {
+	return strings.Join([]string{"artifacts", app, commit, sha, name}, "/")
 }
 
 func changed(a deploy.Artifact, sha string) error {

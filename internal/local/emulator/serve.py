@@ -1,9 +1,10 @@
 """Starts MiniStack with what Slipway needs of AWS and MiniStack lacks.
 
-Three things are changed, all from outside, so that the package on disk stays as its authors published it:
+Four things are changed, all from outside, so that the package on disk stays as its authors published it:
 
 - answers to functions leave at once: Nagle's algorithm made a warm invoke take 52 ms, of which 42 were a wait;
 - an alias's weights are honoured by Invoke, Step Functions and function URLs, by chance, as AWS does it;
+- CodeBuild's builds run (builds.py);
 - with SLIPWAY_TETHER=FOLDER the server, its functions and their scripts end when standard input does, and the folder
   goes: whoever started a private cloud holds the other end, so that even a starter that was killed leaves nothing.
 """
@@ -76,6 +77,8 @@ async def invoke(name, event, headers, path_qualifier=None, query_params=None, i
 
 functions._effective_func_record_for_qualifier = record
 functions._invoke = invoke
+
+import builds  # noqa: E402,F401
 
 from ministack.app import main  # noqa: E402
 
