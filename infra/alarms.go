@@ -9,14 +9,12 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/slipway-cd/slipway/internal/pipeline"
 )
 
-// Namespace and DirtyMetric name the metric that Settle prints as an EMF line, without dimensions and with the value 1,
-// each time that it leaves an environment dirty. The line's other fields say which.
-const (
-	Namespace   = "Slipway"
-	DirtyMetric = "Dirty"
-)
+// Namespace is that of the metrics that our functions print as EMF lines.
+const Namespace = "Slipway"
 
 // alarmPeriod is over what time each alarm counts, in minutes.
 const alarmPeriod = 5
@@ -27,7 +25,7 @@ const manyErrors = 5
 
 // newAlarms makes the alarms; docs/operations.md says of each what it means and what to do. The settings' SNS topic hears of
 // them where there is one.
-func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.StateMachine, functions map[string]awslambda.Function) {
+func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.StateMachine, functions map[string]awslambda.Function) []awscloudwatch.IAlarm {
 	a := &alarms{scope: constructs.NewConstruct(scope, jsii.String("Alarms"))}
 	if s.AlarmTopic != "" {
 		topic := awssns.Topic_FromTopicArn(a.scope, jsii.String("Topic"), jsii.String(s.AlarmTopic))
@@ -35,7 +33,7 @@ func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.
 	}
 	sum := &awscloudwatch.MetricOptions{Statistic: jsii.String("Sum"), Period: awscdk.Duration_Minutes(jsii.Number(alarmPeriod))}
 	a.add("dirty", "An environment is neither on the new release nor on the one before, and stays locked",
-		1, count(DirtyMetric))
+		1, count(pipeline.DirtyMetric))
 	a.flags()
 	a.add("executions-failed", "A deployment did not go live", 1, machine.MetricFailed(sum))
 	a.add("executions-aborted", "Somebody stopped an execution, which cleans nothing up", 1, machine.MetricAborted(sum))
@@ -47,11 +45,13 @@ func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.
 		a.add(h.name+"-errors", "The function "+functionName(h.name)+" fails", few, fn.MetricErrors(sum))
 		a.add(h.name+"-throttles", "The function "+functionName(h.name)+" is refused by Lambda's concurrency limit", 1, fn.MetricThrottles(sum))
 	}
+	return a.made
 }
 
 type alarms struct {
 	scope  constructs.Construct
 	action awscloudwatch.IAlarmAction // nil where nobody listens
+	made   []awscloudwatch.IAlarm
 }
 
 // add makes an alarm that rings from threshold on. It is quiet where there is no data, since idle is good here.
@@ -65,6 +65,7 @@ func (a *alarms) add(name, means string, threshold int, metric awscloudwatch.Met
 		ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
 		TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING,
 	})
+	a.made = append(a.made, alarm)
 	if a.action != nil {
 		alarm.AddAlarmAction(a.action)
 	}

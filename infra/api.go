@@ -49,6 +49,24 @@ const (
 	stageName         = "prod"
 )
 
+// What starts an execution takes half of that at most, so that a pipeline gone mad leaves room for whoever looks, cancels
+// or switches a flag off.
+const (
+	startsPerSecond = requestsPerSecond / 2
+	startBurst      = requestBurst / 2
+)
+
+// starting are the routes that start one.
+var starting = []string{"/v1/deployments/POST", "/v1/deployments/{id}/rollback/POST", "/v1/apps/{app}/environments/{environment}/rollback/POST"}
+
+func startLimits() *map[string]*awsapigateway.MethodDeploymentOptions {
+	limits := map[string]*awsapigateway.MethodDeploymentOptions{}
+	for _, route := range starting {
+		limits[route] = &awsapigateway.MethodDeploymentOptions{ThrottlingRateLimit: jsii.Number(startsPerSecond), ThrottlingBurstLimit: jsii.Number(startBurst)}
+	}
+	return &limits
+}
+
 // newAPI makes the REST API: IAM on every route, everything else is the function's work.
 func newAPI(scope constructs.Construct, s Settings, fn awslambda.Function) awsapigateway.RestApi {
 	scope = constructs.NewConstruct(scope, jsii.String("Api"))
@@ -65,6 +83,7 @@ func newAPI(scope constructs.Construct, s Settings, fn awslambda.Function) awsap
 			StageName:            jsii.String(stageName),
 			ThrottlingRateLimit:  jsii.Number(requestsPerSecond),
 			ThrottlingBurstLimit: jsii.Number(requestBurst),
+			MethodOptions:        startLimits(),
 			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(logs),
 			AccessLogFormat:      accessLog(),
 		},

@@ -75,7 +75,7 @@ func newSlipway(app awscdk.App, s Settings, definition string, code map[string]s
 	machine := newPipeline(stack, s, definition, functions, newBuilds(stack, s, code[runner], d))
 	api := newAPI(stack, s, functions["api"])
 	flags := newFlagsURL(stack, functions["ofrep"])
-	newAlarms(stack, s, machine, functions)
+	newDashboard(stack, machine, functions, api, newAlarms(stack, s, machine, functions))
 	newOutput(stack, "Api", api.Url())
 	newOutput(stack, "FlagsUrl", flags)
 	newOutput(stack, "StateMachineArn", machine.StateMachineArn())

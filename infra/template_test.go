@@ -44,7 +44,9 @@ func pathOf(in template, id string) string {
 func TestStage(t *testing.T) {
 	for _, stage := range slipway.of(t, "AWS::ApiGateway::Stage") {
 		settings, _ := stage.at("MethodSettings").([]any)
-		if len(settings) != 1 || settings[0].(object)["ThrottlingRateLimit"] == nil || settings[0].(object)["ResourcePath"] != "/*" {
+		if !slices.ContainsFunc(settings, func(s any) bool {
+			return s.(object)["ThrottlingRateLimit"] != nil && s.(object)["ResourcePath"] == "/*"
+		}) {
 			t.Errorf("not every route is throttled: %v", settings)
 		}
 		format := stage.text("AccessLogSetting", "Format")

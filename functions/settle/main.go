@@ -18,6 +18,6 @@ func main() {
 	s := e.Store()
 	e.Start("settle", &pipeline.Settle{
 		Workshop: shop.Workshop(e, s), Hooks: shop.Hooks(e), Heads: s,
-		Tokens: machine.NewTokens(sfn.NewFromConfig(e.AWS)), Metric: boot.Metric(os.Stdout, time.Now),
+		Tokens: machine.NewTokens(sfn.NewFromConfig(e.AWS)), Measure: boot.Measure(os.Stdout, time.Now),
 	})
 }

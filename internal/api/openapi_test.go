@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http/httptest"
+	"os"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +81,32 @@ func TestDocumentHasTheRoutes(t *testing.T) {
 	got, want := contract(t).Routes(), world(t).Control(quiet()).Routes()
 	if !slices.Equal(got, want) {
 		t.Errorf("openapi.json has\n%s\nthe API\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestProblemTypes: the code, the document and docs/api.md know the same ones.
+func TestProblemTypes(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := api.ProblemTypes()
+	told := map[int]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| ([0-9]{3}) \\|").FindAllStringSubmatch(string(manual), -1) {
+		status, _ := strconv.Atoi(row[2])
+		told[status] = "urn:slipway:problem:" + row[1]
+	}
+	if !maps.Equal(told, want) {
+		t.Errorf("docs/api.md has %v; the code %v", told, want)
+	}
+	var listed struct{ Type struct{ Enum []string } }
+	text, _ := json.Marshal(schemas(t)["Problem"]["properties"])
+	if err := json.Unmarshal(text, &listed); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(listed.Type.Enum)
+	if all := slices.Sorted(maps.Values(want)); !slices.Equal(listed.Type.Enum, all) {
+		t.Errorf("openapi.json has %v; the code %v", listed.Type.Enum, all)
 	}
 }
 

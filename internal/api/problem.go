@@ -60,6 +60,15 @@ var problemTypes = map[int][2]string{
 	http.StatusInternalServerError:   {"internal", "Something went wrong on our side"},
 }
 
+// ProblemTypes gives the type of each status that the API answers an error with.
+func ProblemTypes() map[int]string {
+	types := map[int]string{}
+	for status, words := range problemTypes {
+		types[status] = "urn:slipway:problem:" + words[0]
+	}
+	return types
+}
+
 // refusal is an error of the protocol, which has no Kind because nothing inside knows of it.
 type refusal struct {
 	status int

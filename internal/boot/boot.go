@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -83,14 +85,30 @@ func (e *Env) Start(name string, stage pipeline.Stage) {
 
 // Metric writes a count in CloudWatch's embedded metric format, which makes a metric of a line on standard output.
 func Metric(w io.Writer, now func() time.Time) func(name string, value int) {
-	log := slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: bare}))
+	write := Measure(w, now)
 	return func(name string, value int) {
-		log.Info("", "_aws", map[string]any{
+		write(pipeline.Measure{Name: name, Unit: "Count", Value: float64(value)})
+	}
+}
+
+// Measure is Metric for measures of any unit, with what they are told apart by. What they are about stands in the line
+// and makes no metric of its own, whatever its values are.
+func Measure(w io.Writer, now func() time.Time) func(pipeline.Measure) {
+	log := slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: bare}))
+	return func(m pipeline.Measure) {
+		dimensions, attrs := []string{}, []any{}
+		if m.By != "" {
+			dimensions, attrs = append(dimensions, m.By), append(attrs, m.By, m.Is)
+		}
+		for _, name := range slices.Sorted(maps.Keys(m.About)) {
+			attrs = append(attrs, name, m.About[name])
+		}
+		log.Info("", append(attrs, m.Name, m.Value, "_aws", map[string]any{
 			"Timestamp": now().UnixMilli(),
 			"CloudWatchMetrics": []any{map[string]any{
-				"Namespace": "Slipway", "Dimensions": []any{[]string{}}, "Metrics": []any{map[string]string{"Name": name, "Unit": "Count"}},
+				"Namespace": "Slipway", "Dimensions": []any{dimensions}, "Metrics": []any{map[string]string{"Name": m.Name, "Unit": m.Unit}},
 			}},
-		}, name, value)
+		})...)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/boot"
+	"github.com/slipway-cd/slipway/internal/pipeline"
 )
 
 // TestMetric reads the line as CloudWatch does: the embedded metric format's _aws names the metric, the value stands
@@ -35,6 +36,25 @@ func TestMetric(t *testing.T) {
 	m := line.AWS.CloudWatchMetrics[0]
 	if m.Namespace != "Slipway" || len(m.Dimensions) != 1 || len(m.Dimensions[0]) != 0 || m.Metrics[0].Name != "Dirty" || m.Metrics[0].Unit != "Count" {
 		t.Errorf("%s", out.Bytes())
+	}
+}
+
+// TestMeasure: what a measure is told apart by is a dimension, what it is about is not, or each deployment would be a metric.
+func TestMeasure(t *testing.T) {
+	var out bytes.Buffer
+	boot.Measure(&out, time.Now)(pipeline.Measure{Name: pipeline.StageMetric, Unit: "Seconds", Value: 1.5, By: pipeline.ByStage, Is: "test",
+		About: map[string]string{"app": "shop", "deployment": "d"}})
+	var line struct {
+		AWS                    struct{ CloudWatchMetrics []map[string]any } `json:"_aws"`
+		Stage, App, Deployment string
+		StageSeconds           float64
+	}
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Stage != "test" || line.StageSeconds != 1.5 || line.App != "shop" || line.Deployment != "d" {
+		t.Errorf("%s: %v", out.Bytes(), err)
+	}
+	got, _ := json.Marshal(line.AWS.CloudWatchMetrics)
+	if want := `[{"Dimensions":[["Stage"]],"Metrics":[{"Name":"StageSeconds","Unit":"Seconds"}],"Namespace":"Slipway"}]`; string(got) != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 

@@ -13,10 +13,10 @@ import (
 // says decides, not how the machine came here.
 type Settle struct {
 	Workshop
-	Hooks  Hooks
-	Heads  Heads
-	Tokens Tokens
-	Metric func(name string, value int) // counts for alarms; "Dirty" when an environment became so
+	Hooks   Hooks
+	Heads   Heads
+	Tokens  Tokens
+	Measure func(Measure) // what became of a deployment, for alarms and the dashboard; nil: nobody wants to know
 }
 
 // Run settles. Called again, it tells whoever's turn it is once more and answers as before.
@@ -130,11 +130,13 @@ func outcome(d *deploy.Deployment) (status deploy.Status, dirty bool) {
 func (s *Settle) settle(ctx context.Context, st *State, at *deploy.Place) (*deploy.Deployment, error) {
 	d, dirty := at.Deployment, false
 	var over deploy.Handover
+	var served *deploy.Live
+	ended := false
 	err := s.Heads.Change(ctx, d.App, d.Environment, func(h *deploy.Head, record func(string) (*deploy.Deployment, error)) (err error) {
 		if d, err = record(st.Deployment); err != nil {
 			return err
 		}
-		if over = (deploy.Handover{}); d.Status.Ended() {
+		if over, ended = (deploy.Handover{}), d.Status.Ended(); ended {
 			return nil
 		}
 		var status deploy.Status
@@ -147,13 +149,14 @@ func (s *Settle) settle(ctx context.Context, st *State, at *deploy.Place) (*depl
 			}
 		}
 		over, err = s.write(h, d, status, dirty, record)
+		served = h.Live
 		return err
 	}, at)
 	if err != nil {
 		return nil, err
 	}
-	if dirty && s.Metric != nil {
-		s.Metric("Dirty", 1)
+	if !ended {
+		s.measure(d, served)
 	}
 	s.answer(ctx, d, over)
 	return d, nil
