@@ -26,7 +26,7 @@ func main() {
 	control := api.Control{
 		Store: s, Cancel: cancel.Run, Sources: sources,
 		Output:  logs.New(cloudwatchlogs.NewFromConfig(e.AWS), e.Get("SLIPWAY_LOG_GROUP")),
-		Machine: api.NewStateMachine(steps, e.Get("SLIPWAY_STATE_MACHINE_ARN")),
+		Machine: machine.NewStarter(steps, e.Get("SLIPWAY_STATE_MACHINE_ARN")),
 		Flags:   e.Flags(),
 		Bucket:  bucket, Now: time.Now, Entropy: rand.Reader, Log: e.Log,
 	}

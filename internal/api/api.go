@@ -23,7 +23,10 @@ type Apps interface {
 
 // Records keeps the deployments. Create is a Conflict where the id is taken, Deployment NotFound where it isn't; Update
 // calls change with the record as it is, again where another write came between, and writes nothing on its error.
+// Request and CreateOnce are as package launch wants them.
 type Records interface {
+	Request(ctx context.Context, key string) (*deploy.Request, error)
+	CreateOnce(ctx context.Context, d *deploy.Deployment, r deploy.Request, replaces string) (*deploy.Request, error)
 	Create(ctx context.Context, d *deploy.Deployment) error
 	Deployment(ctx context.Context, id string) (*deploy.Deployment, error)
 	Update(ctx context.Context, d *deploy.Deployment, change func(*deploy.Deployment) error) error

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/http"
 	"time"
@@ -128,23 +127,11 @@ func (c *Control) getEnvironment(r *http.Request) (int, any, error) {
 	e := Environment{App: app, Environment: environment, Live: h.Live, Previous: h.Previous,
 		Holder: turn(h.Holder), Waiting: turn(h.Waiting), Dirty: h.Dirty, Settings: settings}
 	if h.Dirty {
-		if e.Repair, err = c.repair(r.Context(), h); err != nil {
+		if e.Repair, err = c.launcher().Repair(r.Context(), h); err != nil {
 			return 0, nil, err
 		}
 	}
 	return http.StatusOK, e, nil
-}
-
-// repair finds the command that repairs a dirty environment.
-func (c *Control) repair(ctx context.Context, h *deploy.Head) (string, error) {
-	d, err := c.Store.Deployment(ctx, h.Holder.Deployment)
-	if err != nil {
-		return "", err
-	}
-	if d.Repair == "" {
-		return "slipway rollback " + d.ID, nil
-	}
-	return d.Repair, nil
 }
 
 // environment finds an environment's settings. A name that can't be one isn't looked for.
@@ -157,8 +144,5 @@ func (c *Control) environment(ctx context.Context, app, environment string) (*de
 }
 
 func (c *Control) app(ctx context.Context, name string) (*deploy.App, error) {
-	if !deploy.ValidName(name) {
-		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "app", Err: fmt.Errorf("there is no app %q", deploy.Cut(name, 80))}
-	}
-	return c.Store.App(ctx, name)
+	return c.launcher().App(ctx, name)
 }

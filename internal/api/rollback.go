@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/launch"
 )
 
 // RollbackRequest asks to restore a release that served before.
@@ -148,7 +149,7 @@ func refuseTo(format string, args ...any) error {
 
 // restore starts a rollback, a deployment of its own. named is set only where somebody said what to go back to.
 func (c *Control) restore(ctx context.Context, h *deploy.Head, from, named string, to *deploy.Deployment) (int, any, error) {
-	d := c.draft(deploy.Rollback, h.App, h.Environment)
+	d := deploy.New("", deploy.Rollback, h.App, h.Environment, c.Now())
 	d.RollbackFrom, d.RollbackTo, d.CommitSHA, d.Branch = from, named, to.CommitSHA, to.Branch
-	return c.start(ctx, d)
+	return launched(c.launcher().Start(ctx, d, launch.Once{}))
 }

@@ -24,6 +24,9 @@ type Source struct {
 	Bucket string `json:"bucket,omitempty"` // where to; the API fills it in
 }
 
+// Uploaded tells whether whoever deploys a commit uploads its bundle first.
+func (s Source) Uploaded() bool { return s.Type == "" || s.Type == "bundle" }
+
 // Settings is what an app's owner decides for one environment.
 type Settings struct {
 	Target          Target            `json:"target"`

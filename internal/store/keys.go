@@ -16,6 +16,7 @@ import (
 //	HEAD#<app>#<env>     HEAD      deploy.Head
 //	RELEASE#<app>        <commit>  deploy.Release
 //	APPS                 <app>     deploy.App
+//	REQUEST#<key>        REQUEST   deploy.Request
 //
 // Only deployments have an id, so only they are in the indexes, which sort by it.
 const (
@@ -40,6 +41,8 @@ func deploymentKey(id string) attributes { return key("DEPLOYMENT#"+id, "RECORD"
 func headKey(app, environment string) attributes { return key("HEAD#"+app+"#"+environment, "HEAD") }
 
 func releaseKey(app, commit string) attributes { return key("RELEASE#"+app, commit) }
+
+func requestKey(name string) attributes { return key("REQUEST#"+name, "REQUEST") }
 
 func appKey(name string) attributes { return key(appsPartition, name) }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"reflect"
 	"slices"
 
@@ -164,24 +163,7 @@ func (t *transaction) write(it attributes, version int64) types.TransactWriteIte
 
 // send writes all or nothing. The SDK's own tries carry one token, so that a lost answer does no harm.
 func (t *transaction) send(writes []types.TransactWriteItem) error {
-	_, err := t.store.db.TransactWriteItems(t.ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
-	var cancelled *types.TransactionCanceledException
-	if errors.As(err, &cancelled) {
-		for _, reason := range cancelled.CancellationReasons {
-			switch aws.ToString(reason.Code) {
-			case "ConditionalCheckFailed", "TransactionConflict":
-				return errOvertaken
-			}
-		}
-	}
-	var conflict *types.TransactionConflictException
-	if errors.As(err, &conflict) {
-		return errOvertaken
-	}
-	if err != nil {
-		return deploy.Errorf(deploy.Internal, "store", "write %d items at once: %w", len(writes), err)
-	}
-	return nil
+	return overtaken(t.store.db.TransactWriteItems(t.ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes}))
 }
 
 func unchanged(before attributes, v any) (bool, error) {

@@ -23,17 +23,18 @@ import (
 type Cloud struct {
 	StartErr error // what StartExecution says
 
-	mu      sync.Mutex
-	now     time.Time
-	entropy *rand.ChaCha8
-	apps    map[string]deploy.App
-	records map[string]deploy.Deployment
-	heads   map[string]deploy.Head
-	bundles map[string]bool
-	lines   map[string][]deploy.Line
-	next    []string         // what the deployments to come will do
-	courses map[string][]act // what the running ones have before them
-	flags   flags
+	mu       sync.Mutex
+	now      time.Time
+	entropy  *rand.ChaCha8
+	apps     map[string]deploy.App
+	records  map[string]deploy.Deployment
+	heads    map[string]deploy.Head
+	requests map[string]deploy.Request
+	bundles  map[string]bool
+	lines    map[string][]deploy.Line
+	next     []string         // what the deployments to come will do
+	courses  map[string][]act // what the running ones have before them
+	flags    flags
 }
 
 // Bucket is where clients upload bundles.
@@ -44,7 +45,7 @@ func New() *Cloud {
 	return &Cloud{
 		now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), entropy: rand.NewChaCha8([32]byte{1}),
 		apps: map[string]deploy.App{}, records: map[string]deploy.Deployment{}, heads: map[string]deploy.Head{},
-		bundles: map[string]bool{}, lines: map[string][]deploy.Line{}, courses: map[string][]act{},
+		requests: map[string]deploy.Request{}, bundles: map[string]bool{}, lines: map[string][]deploy.Line{}, courses: map[string][]act{},
 		flags: newFlags(),
 	}
 }
@@ -156,6 +157,10 @@ func (c *Cloud) PutApp(_ context.Context, a *deploy.App) error {
 func (c *Cloud) Create(_ context.Context, d *deploy.Deployment) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.create(d)
+}
+
+func (c *Cloud) create(d *deploy.Deployment) error {
 	if _, ok := c.records[d.ID]; ok {
 		return deploy.Errorf(deploy.Conflict, "", "deployment %s exists", d.ID)
 	}
@@ -280,4 +285,29 @@ func (c *Cloud) Read(_ context.Context, stream, cursor string, limit int) ([]dep
 	}
 	to := min(from+limit, len(lines))
 	return slices.Clone(lines[from:to]), strconv.Itoa(to), nil
+}
+
+// Request implements api.Records.
+func (c *Cloud) Request(_ context.Context, key string) (*deploy.Request, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r, ok := c.requests[key]; ok {
+		return &r, nil
+	}
+	return nil, nil
+}
+
+// CreateOnce implements api.Records.
+func (c *Cloud) CreateOnce(_ context.Context, d *deploy.Deployment, r deploy.Request, replaces string) (*deploy.Request, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if taken, ok := c.requests[r.Key]; ok && taken.Expires > d.StartTime.Unix() && taken.Deployment != replaces {
+		return &taken, nil
+	}
+	if err := c.create(d); err != nil {
+		return nil, err
+	}
+	r.Deployment = d.ID
+	c.requests[r.Key] = r
+	return nil, nil
 }

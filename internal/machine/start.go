@@ -1,4 +1,4 @@
-package api
+package machine
 
 import (
 	"context"
@@ -13,19 +13,19 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
 
-// StateMachine is the Machine on Step Functions.
-type StateMachine struct {
+// Starter starts executions of one state machine.
+type Starter struct {
 	client *sfn.Client
 	arn    string
 }
 
-// NewStateMachine makes a StateMachine of the one with that ARN.
-func NewStateMachine(client *sfn.Client, arn string) *StateMachine {
-	return &StateMachine{client: client, arn: arn}
+// NewStarter makes a Starter for the state machine with that ARN.
+func NewStarter(client *sfn.Client, arn string) *Starter {
+	return &Starter{client: client, arn: arn}
 }
 
 // Start starts the execution that is named as the deployment. That it exists is fine: an earlier try's answer was lost.
-func (m *StateMachine) Start(ctx context.Context, id string) (string, error) {
+func (m *Starter) Start(ctx context.Context, id string) (string, error) {
 	input, err := json.Marshal(map[string]string{"deployment": id})
 	if err != nil {
 		return "", deploy.Errorf(deploy.Internal, "start execution", "%w", err)

@@ -1,0 +1,189 @@
+// Package launch turns a request into a recorded deployment whose execution runs, once however often the request comes.
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// Store keeps what a launch reads and writes. App and Deployment are NotFound where there is none; Create is a Conflict
+// where the id is taken; Request is nil where the key is new. CreateOnce stores the record and the request together, or
+// answers with the request that has the key already, unless that expired or made the deployment that is replaced.
+type Store interface {
+	App(ctx context.Context, name string) (*deploy.App, error)
+	Head(ctx context.Context, app, environment string) (*deploy.Head, error)
+	Deployment(ctx context.Context, id string) (*deploy.Deployment, error)
+	Create(ctx context.Context, d *deploy.Deployment) error
+	Update(ctx context.Context, d *deploy.Deployment, change func(*deploy.Deployment) error) error
+	Request(ctx context.Context, key string) (*deploy.Request, error)
+	CreateOnce(ctx context.Context, d *deploy.Deployment, r deploy.Request, replaces string) (taken *deploy.Request, err error)
+}
+
+// Sources tells whether a commit's bundle was uploaded: NotFound where it wasn't.
+type Sources interface {
+	Stat(ctx context.Context, app, commit string) (*deploy.Bundle, error)
+}
+
+// Machine starts the execution of a recorded deployment and gives its ARN. Starting one twice is harmless.
+type Machine interface {
+	Start(ctx context.Context, id string) (string, error)
+}
+
+// Launcher launches deployments. All fields are wanted.
+type Launcher struct {
+	Store   Store
+	Sources Sources
+	Machine Machine
+	Now     func() time.Time // the clock of ids and records
+	Entropy io.Reader        // of ids; crypto/rand.Reader
+}
+
+// Request asks to put a commit into an environment. Whoever makes one has checked that each field can be right.
+type Request struct {
+	App         string
+	Environment string
+	CommitSHA   string
+	Branch      string
+	Force       bool // skips the tests
+	Metadata    map[string]any
+	Once        Once
+}
+
+// Deploy launches a request, where the app's owner and the state of the environment allow it. A request that came before
+// is answered with its deployment, whatever has changed since.
+func (l *Launcher) Deploy(ctx context.Context, r Request) (*deploy.Deployment, error) {
+	if d, err := l.Repeated(ctx, r.Once); d != nil || err != nil {
+		return d, err
+	}
+	app, err := l.App(ctx, r.App)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := app.Environment(deploy.Cut(r.Environment, 80))
+	if err != nil {
+		return nil, err
+	}
+	if err := branchAllowed(r, settings); err != nil {
+		return nil, err
+	}
+	bundle, err := l.bundle(ctx, app, r.CommitSHA)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.clean(ctx, r.App, r.Environment); err != nil {
+		return nil, err
+	}
+	d := deploy.New("", deploy.Deploy, r.App, r.Environment, l.Now())
+	d.CommitSHA, d.Branch, d.Force, d.Source, d.Settings = r.CommitSHA, r.Branch, r.Force, bundle, settings
+	if r.Metadata != nil {
+		d.Metadata = r.Metadata
+	}
+	return l.Start(ctx, d, r.Once)
+}
+
+// App finds an app. A name that can't be one isn't looked for.
+func (l *Launcher) App(ctx context.Context, name string) (*deploy.App, error) {
+	if !deploy.ValidName(name) {
+		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "app", Err: fmt.Errorf("there is no app %q", deploy.Cut(name, 80))}
+	}
+	return l.Store.App(ctx, name)
+}
+
+func branchAllowed(r Request, s *deploy.Settings) error {
+	allowed := strings.Join(s.Branches, " or ")
+	switch {
+	case s.AllowsBranch(r.Branch):
+		return nil
+	case r.Branch == "":
+		return deploy.FieldErrorf("branch", "is missing; %s takes only %s", r.Environment, allowed)
+	}
+	return deploy.FieldErrorf("branch", "%q may not be deployed to %s; want %s", deploy.Cut(r.Branch, 255), r.Environment, allowed)
+}
+
+// bundle finds the commit's source, where somebody has to upload it. Else it is fetched later.
+func (l *Launcher) bundle(ctx context.Context, app *deploy.App, commit string) (*deploy.Bundle, error) {
+	if !app.Source.Uploaded() {
+		return nil, nil
+	}
+	b, err := l.Sources.Stat(ctx, app.Name, commit)
+	if deploy.KindOf(err) == deploy.NotFound {
+		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "commit_sha",
+			Err: fmt.Errorf("no bundle of commit %s was uploaded for app %q", commit, app.Name)}
+	}
+	return b, err
+}
+
+// clean refuses a deployment to a dirty environment, and says how to repair that.
+func (l *Launcher) clean(ctx context.Context, app, environment string) error {
+	h, err := l.Store.Head(ctx, app, environment)
+	if err != nil || !h.Dirty {
+		return err
+	}
+	repair, err := l.Repair(ctx, h)
+	if err != nil {
+		return err
+	}
+	return deploy.Errorf(deploy.Conflict, "", "%s is dirty since %s and stays locked until it is repaired: %s",
+		environment, h.Holder.Deployment, repair)
+}
+
+// Repair finds the command that repairs a dirty environment.
+func (l *Launcher) Repair(ctx context.Context, h *deploy.Head) (string, error) {
+	d, err := l.Store.Deployment(ctx, h.Holder.Deployment)
+	if err != nil {
+		return "", err
+	}
+	if d.Repair == "" {
+		return "slipway rollback " + d.ID, nil
+	}
+	return d.Repair, nil
+}
+
+// Start records a deployment, gives it its id, and starts its execution. One that can't be started ends failed, so that
+// nobody waits for it, and the caller is told why. A request that came before is answered with its deployment.
+func (l *Launcher) Start(ctx context.Context, d *deploy.Deployment, once Once) (*deploy.Deployment, error) {
+	var entropy [5]byte
+	if _, err := io.ReadFull(l.Entropy, entropy[:]); err != nil {
+		return nil, deploy.Errorf(deploy.Internal, "launch", "read entropy: %w", err)
+	}
+	d.ID = deploy.NewID(d.StartTime, entropy[:])
+	if earlier, err := l.create(ctx, d, once); earlier != nil || err != nil {
+		return earlier, err
+	}
+	execution, err := l.Machine.Start(ctx, d.ID)
+	if err != nil {
+		return l.notStarted(ctx, d, err)
+	}
+	d.Execution = execution // Prepare writes it down; it has the record from here on
+	return d, nil
+}
+
+var errStarted = errors.New("the execution has begun")
+
+// notStarted ends a deployment whose execution could not be started. The error may have come after the fact, though:
+// when the execution has taken up the record, it was started.
+func (l *Launcher) notStarted(ctx context.Context, d *deploy.Deployment, cause error) (*deploy.Deployment, error) {
+	ctx = context.WithoutCancel(ctx) // the caller may be why it failed
+	err := l.Store.Update(ctx, d, func(d *deploy.Deployment) error {
+		if d.Status != deploy.Pending {
+			return errStarted
+		}
+		now := l.Now().UTC()
+		d.Fail(deploy.Internal, "the execution could not be started: "+cause.Error())
+		d.Log(now, "%s", d.Error)
+		return d.End(deploy.Failed, now)
+	})
+	switch {
+	case errors.Is(err, errStarted):
+		return d, nil
+	case err != nil:
+		return nil, deploy.Errorf(deploy.Internal, "launch", "start %s: %w; and its record stays pending: %w", d.ID, cause, err)
+	}
+	return nil, deploy.Errorf(deploy.Internal, "launch", "start %s: %w", d.ID, cause)
+}
