@@ -67,13 +67,17 @@ func ParseInput(raw []byte) (*Input, error) {
 func inputError(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
-		return deploy.FieldErrorf(wrong.Field, "is a %s; want a %s", wrong.Value, wrong.Type)
+		return deploy.FieldErrorf(wrong.Field, "is a %s; want a %s", wrong.Value, wrong.Type.Kind())
+	} else if errors.As(err, &wrong) {
+		return deploy.Errorf(deploy.Invalid, "input", "it is a %s; want an object such as "+exampleInput, wrong.Value)
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return deploy.FieldErrorf(strings.Trim(name, `"`), "is unknown; want app, environment, commit_sha, branch, force_deployment, action or to")
 	}
-	return deploy.Errorf(deploy.Invalid, "input", `%w; want an object such as {"app":"shop","environment":"production","commit_sha":"<40 hex digits>"}`, err)
+	return deploy.Errorf(deploy.Invalid, "input", "%w; want an object such as "+exampleInput, err)
 }
+
+const exampleInput = `{"app":"shop","environment":"production","commit_sha":"<40 hex digits>"}`
 
 func (in *Input) validate() error {
 	if in.Action == "" {
