@@ -1,17 +1,27 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"io"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local"
 	"github.com/slipway-cd/slipway/internal/logs"
 )
 
@@ -121,4 +131,179 @@ func stagesOf(d *deploy.Deployment) string {
 		names = append(names, s.Name+":"+string(s.Outcome))
 	}
 	return strings.Join(names, " ")
+}
+
+// A script that a build runs dies with the cancel as one in a function does, whatever CodeBuild is told.
+func TestCodeBuildCancelled(t *testing.T) {
+	for _, stage := range []string{"test", "build"} {
+		t.Run(stage, func(t *testing.T) {
+			a := newBuildApp(t)
+			r := a.deploy(a.commit("one", config(stage+"="+linger)))
+			group := a.lingers()
+			begin := time.Now()
+			if err := a.cancel(r.id); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, "the script's group to die", func() (int, bool) { return 0, !alive(group) })
+			t.Logf("dead after %v", time.Since(begin).Round(10*time.Millisecond))
+			d := r.wants(deploy.Aborted)
+			if d.ErrorKind != deploy.Cancelled || d.Build == "" || d.Stage(stage) == nil || d.Stage(stage).Outcome != deploy.StageFailed {
+				t.Errorf("%s %q, build %q, stages %s", d.ErrorKind, d.Error, d.Build, stagesOf(d))
+			}
+			if got, want := r.states(), "Prepare Route CodeBuild Build SettleFailure Outcome Failed"; got != want {
+				t.Errorf("states %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// The cancel may come before its build has begun: nothing of the commit runs then.
+func TestCodeBuildCancelledBeforeItBegins(t *testing.T) {
+	a := newBuildApp(t)
+	r := a.deploy(a.commit("one", config(`test=touch "$SERVE/ran"`)))
+	waitFor(t, "Prepare to end", func() (int, bool) {
+		d, err := world.store.Deployment(t.Context(), r.id)
+		return 0, err == nil && d.Runner == deploy.RunnerCodeBuild
+	})
+	if err := a.cancel(r.id); err != nil {
+		t.Fatal(err)
+	}
+	if d := r.wants(deploy.Aborted); d.ErrorKind != deploy.Cancelled {
+		t.Errorf("%s %q", d.ErrorKind, d.Error)
+	}
+}
+
+// startBuild.sync stops the build of an execution that is stopped.
+func TestCodeBuildOfAStoppedExecution(t *testing.T) {
+	a := newBuildApp(t)
+	r := a.deploy(a.commit("one", config("test="+linger)))
+	group := a.lingers()
+	if _, err := world.sfn.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &r.arn}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the script's group to die", func() (int, bool) { return 0, !alive(group) })
+}
+
+// Somebody who stops the build in CodeBuild means the deployment.
+func TestCodeBuildStopped(t *testing.T) {
+	a := newBuildApp(t)
+	r := a.deploy(a.commit("one", config("build="+linger)))
+	group := a.lingers()
+	codeBuild(t, "StopBuild", map[string]any{"id": r.buildID()})
+	waitFor(t, "the script's group to die", func() (int, bool) { return 0, !alive(group) })
+	d := r.wants(deploy.Aborted)
+	if d.ErrorKind != deploy.Cancelled || d.CancelTime == nil || stagesOf(d) != "prepare:passed test:passed build:failed" {
+		t.Errorf("%s %q, stages %s", d.ErrorKind, d.Error, stagesOf(d))
+	}
+}
+
+// buildID finds the build that runs for the deployment.
+func (r *run) buildID() string {
+	r.a.t.Helper()
+	var listed struct{ IDs []string }
+	if err := json.Unmarshal(codeBuild(r.a.t, "ListBuildsForProject", map[string]any{"projectName": "slipway"}), &listed); err != nil {
+		r.a.t.Fatal(err)
+	}
+	var found struct {
+		Builds []struct {
+			ID          string
+			Environment struct {
+				EnvironmentVariables []struct{ Name, Value string }
+			}
+		}
+	}
+	if err := json.Unmarshal(codeBuild(r.a.t, "BatchGetBuilds", map[string]any{"ids": listed.IDs}), &found); err != nil {
+		r.a.t.Fatal(err)
+	}
+	for _, b := range found.Builds {
+		for _, v := range b.Environment.EnvironmentVariables {
+			if v.Name == "SLIPWAY_DEPLOYMENT" && v.Value == r.id {
+				return b.ID
+			}
+		}
+	}
+	r.a.t.Fatal("no build is for " + r.id)
+	return ""
+}
+
+// codeBuild calls CodeBuild's API, for which the program needs no client.
+func codeBuild(t *testing.T, operation string, in any) []byte {
+	t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, world.cloud.Endpoint(), bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	request.Header.Set("X-Amz-Target", "CodeBuild_20161006."+operation)
+	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+local.AccessKey+"/20260101/"+local.Region+"/codebuild/aws4_request, SignedHeaders=host, Signature=none")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s: %s, %v", operation, response.Status, text, err)
+	}
+	return text
+}
+
+// What is tested and built is promoted without a build; what was built by force is tested, and not built again.
+func TestCodeBuildOnce(t *testing.T) {
+	a := newBuildApp(t)
+	counted := config(`test=echo test >> "$SERVE/runs"`, `build=echo build >> "$SERVE/runs"; mkdir -p out && cp version out/version`)
+	sha := a.commit("one", counted)
+	first := a.start(map[string]any{"commit_sha": sha, "environment": "staging"}).wants(deploy.Success)
+	r := a.deploy(sha)
+	second := r.wants(deploy.Success)
+	if got, want := r.states(), wayUp; got != want || second.Build != "" || second.TestedBy != first.ID || second.Release.BuiltBy != first.ID {
+		t.Errorf("states %s, want %s; build %q, tested by %q, release %+v", got, want, second.Build, second.TestedBy, second.Release)
+	}
+	if got := stagesOf(second); !strings.HasPrefix(got, "prepare:passed test:skipped build:skipped ") {
+		t.Errorf("stages %s", got)
+	}
+	forced := a.commit("two", counted)
+	d := a.start(map[string]any{"commit_sha": forced, "force_deployment": true}).wants(deploy.Success)
+	if d.Release.TestedBy != "" || !strings.HasPrefix(stagesOf(d), "prepare:passed test:skipped build:passed ") {
+		t.Errorf("by force: release %+v, stages %s", d.Release, stagesOf(d))
+	}
+	d = a.start(map[string]any{"commit_sha": forced, "environment": "staging"}).wants(deploy.Success)
+	if d.Build == "" || !strings.HasPrefix(stagesOf(d), "prepare:passed test:passed build:skipped ") {
+		t.Errorf("build %q, stages %s", d.Build, stagesOf(d))
+	}
+	if got, want := strings.Join(strings.Fields(a.read("runs")), " "), "test build build test"; got != want {
+		t.Errorf("ran %s, want %s", got, want)
+	}
+}
+
+// A secret is a reference in all that the build is given, a value in the script, and stars in its output.
+func TestCodeBuildSecrets(t *testing.T) {
+	a := newBuildApp(t)
+	value := "hidden-" + randomText()
+	_, err := ssm.NewFromConfig(world.cloud.Config()).PutParameter(t.Context(), &ssm.PutParameterInput{
+		Name: aws.String("/slipway/" + a.name), Value: &value, Type: ssmtypes.ParameterTypeSecureString})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := a.Environments["production"]
+	s.Variables = map[string]string{"SERVE": a.dir, "KEY": "ssm:" + a.name, "API_TOKEN": "plain-" + value, "ODD": "a'b \"$(touch no)\" `no`\n;"}
+	a.Environments["production"] = s
+	a.apply()
+	r := a.deploy(a.commit("one", config(`test=printf '%s' "$KEY" > "$SERVE/key"; printf '%s' "$ODD" > "$SERVE/odd"; echo "$KEY and $API_TOKEN"`)))
+	d := r.wants(deploy.Success)
+	if got, err := os.ReadFile(filepath.Join(a.dir, "odd")); err != nil || a.read("key") != value || string(got) != s.Variables["ODD"] {
+		t.Errorf("the script saw %q and %q, %v", a.read("key"), got, err)
+	}
+	if got := r.output(); !strings.Contains(got, "*** and ***\n") || strings.Contains(got, value) {
+		t.Errorf("output:\n%s", got)
+	}
+	for _, part := range []string{"deployment.json", "result.json"} {
+		if text := string(object(t, "jobs/"+d.ID+"/"+part)); !strings.Contains(text, "ssm:"+a.name) || strings.Contains(text, `"`+value) {
+			t.Errorf("%s holds %s", part, text)
+		}
+	}
 }

@@ -16,11 +16,12 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/machine"
 	"github.com/slipway-cd/slipway/internal/pipeline"
+	"github.com/slipway-cd/slipway/internal/source"
 )
 
 func (a *app) cancel(id string) error {
 	desk := pipeline.Desk{Records: world.store, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
-	c := pipeline.Cancel{Desk: desk, Heads: world.store, Tokens: machine.NewTokens(world.sfn)}
+	c := pipeline.Cancel{Desk: desk, Heads: world.store, Tokens: machine.NewTokens(world.sfn), Builds: source.NewS3(world.s3, world.out.Bucket)}
 	_, err := c.Run(a.t.Context(), id)
 	return err
 }

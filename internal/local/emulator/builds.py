@@ -43,10 +43,11 @@ def start(data, inner=codebuild._start_build):
     build = codebuild._builds[json.loads(body)["build"]["id"]]
     if token:
         started[token] = build["id"]
-    build.pop("endTime")
-    build.update(buildStatus="IN_PROGRESS", currentPhase="SUBMITTED", phases=[])
     project = codebuild._projects[build["projectName"]]
     variables = project["environment"].get("environmentVariables", []) + data.get("environmentVariablesOverride", [])
+    build.pop("endTime")
+    build.update(buildStatus="IN_PROGRESS", currentPhase="SUBMITTED", phases=[],
+                 environment=project["environment"] | {"environmentVariables": variables})
     work = contextvars.copy_context().run  # whose account it is
     threading.Thread(target=work, args=[run, build, project, {v["name"]: v["value"] for v in variables}], daemon=True).start()
     return codebuild.json_response({"build": build})
