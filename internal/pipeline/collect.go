@@ -23,12 +23,13 @@ type collected struct {
 // collect takes over what a build did: both stages with their times, and the release. Of the release it believes nothing but
 // the digests, by which it looks for the artifacts itself.
 func (s *Build) collect(ctx context.Context, st *State, d *deploy.Deployment) (*State, error) {
+	c := collected{answer: st.answer()}
+	st.Build, st.Error = Answer{}, Failure{}
 	for _, name := range []string{"test", "build"} {
 		if stage := d.Stage(name); stage != nil && stage.End != nil && (name == "build" || stage.Outcome == deploy.StageFailed) {
 			return st, earlier(stage, d)
 		}
 	}
-	c := collected{answer: st.answer()}
 	var err error
 	if c.result, err = s.result(ctx, d.ID); err != nil {
 		return nil, err
@@ -36,7 +37,6 @@ func (s *Build) collect(ctx context.Context, st *State, d *deploy.Deployment) (*
 	if c.err = c.answer.verdict(c.result); c.err == nil {
 		c.release, c.err = s.receive(ctx, d, c.result)
 	}
-	st.Build, st.Error = Answer{}, Failure{}
 	err = s.update(ctx, st, d, func(d *deploy.Deployment) error { s.absorb(d, c); return nil })
 	if err == nil {
 		err = cancelled(d)
