@@ -111,15 +111,20 @@ func newFlagToggle(o *flagOptions, verb string) *cobra.Command {
 	}
 }
 
-// post makes an absolute change, which is right whatever the flag was before.
+// post makes an absolute change, and says so.
 func (o *flagOptions) post(ctx context.Context, key, verb string, in any, what string) error {
+	f, err := o.anyhow(ctx, http.MethodPost, key, "/"+verb, in)
+	return o.done(err, f, what)
+}
+
+// anyhow makes an absolute change, which is right whatever the flag was before.
+func (o *flagOptions) anyhow(ctx context.Context, method, key, rest string, in any) (*board.Flag, error) {
 	s, err := o.site(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var f board.Flag
-	err = s.change(ctx, http.MethodPost, s.flag(key, "/"+verb), anyVersion, in, &f)
-	return o.done(err, &f, what)
+	f := new(board.Flag)
+	return f, s.change(ctx, method, s.flag(key, rest), anyVersion, in, f)
 }
 
 func newFlagRollout(o *flagOptions) *cobra.Command {
@@ -226,13 +231,8 @@ func newFlagArchive(o *flagOptions) *cobra.Command {
 		Short: "Put a flag away: it answers as if it weren't there, and can be deleted",
 		Args:  oneKey(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := o.site(cmd.Context())
-			if err != nil {
-				return err
-			}
-			var f board.Flag
-			err = s.change(cmd.Context(), http.MethodPatch, s.flag(args[0], ""), anyVersion, map[string]bool{"archived": !undo}, &f)
-			return o.done(err, &f, map[bool]string{false: "archived", true: "taken out of the archive"}[undo])
+			f, err := o.anyhow(cmd.Context(), http.MethodPatch, args[0], "", map[string]bool{"archived": !undo})
+			return o.done(err, f, map[bool]string{false: "archived", true: "taken out of the archive"}[undo])
 		},
 	}
 	cmd.Flags().BoolVar(&undo, "undo", false, "take it out again")
@@ -245,12 +245,8 @@ func newFlagDelete(o *flagOptions) *cobra.Command {
 		Short: "Delete an archived flag; its history stays",
 		Args:  oneKey(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := o.site(cmd.Context())
+			f, err := o.anyhow(cmd.Context(), http.MethodDelete, args[0], "", nil)
 			if err != nil {
-				return err
-			}
-			var f board.Flag
-			if err := s.change(cmd.Context(), http.MethodDelete, s.flag(args[0], ""), anyVersion, nil, &f); err != nil {
 				return err
 			}
 			if o.format == formatJSON {

@@ -169,8 +169,9 @@ func TestWritersThroughTheAPI(t *testing.T) {
 func TestDocumentBounds(t *testing.T) {
 	h := served(t, world(t).Control(quiet()))
 	fill := func(n int) string { return `{"flags":{}` + strings.Repeat(" ", n-len(`{"flags":{}}`)) + "}" }
-	for n, want := range map[int]int{flag.MaxDocument: 200, flag.MaxDocument + 1: 413} {
-		if w := ask(h, "PUT "+preview+"/flags", fill(n)); w.Code != want {
+	for n, want := range map[int]int{flag.MaxDocument: 200, flag.MaxDocument + 1: 400, 7 << 20: 413} {
+		w := ask(h, "PUT "+preview+"/flags", fill(n))
+		if w.Code != want || want == 400 && !strings.Contains(w.Body.String(), `"pointer":""`) {
 			t.Errorf("%d bytes: %d %s", n, w.Code, w.Body)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 const (
 	maxListed = 1000    // changes that an answer lists
 	maxAnswer = 4 << 20 // bytes; a function's answer has at most 6 MB, with every quote of it escaped
+	maxEvent  = 6 << 20 // bytes; what is longer never reaches a function, and what is too long for a document is said by its reader
 )
 
 // Changes is what an import or a copy did, or with a dry run would do.
@@ -46,7 +47,7 @@ func (c *Control) importFlags(r *http.Request) (int, any, error) {
 	if q.err != nil {
 		return 0, nil, q.err
 	}
-	body, err := text(r, flag.MaxDocument, "application/json")
+	body, err := text(r, maxEvent, "application/json")
 	if err != nil {
 		return 0, nil, err
 	}

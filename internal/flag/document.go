@@ -35,16 +35,11 @@ type source struct {
 // read reads a document. Its problems are complete only where the walk keeps account of places; see sourceOf.
 func (r *reader) read() *source {
 	s := new(source)
-	var seen names
 	if r.next() != '{' && r.err == nil {
 		r.failSyntax("an object with \"flags\"")
 	}
 	hasFlags := false
-	r.object(func(name string) {
-		if !seen.add(name) {
-			r.fail(twice)
-			return
-		}
+	r.members(func(name string) {
 		switch name {
 		case "flags":
 			hasFlags = true
@@ -116,16 +111,11 @@ func (r *reader) oneFlag(f *reading, seen map[string]bool, inArray bool) {
 }
 
 func (r *reader) evaluators(s *source) {
-	var seen names
 	if r.next() != '{' {
 		r.add("this is " + r.value().kindName() + "; want an object of rules")
 		return
 	}
-	r.object(func(name string) {
-		if !seen.add(name) {
-			r.fail(twice)
-			return
-		}
+	r.members(func(name string) {
 		v, text := r.raw()
 		if v.kind != kindObject || v.n == 0 {
 			r.add("this is no rule; want one, as {\"ends_with\": […]}")

@@ -63,130 +63,73 @@ type operator struct {
 
 const many = 1 << 30
 
-// operatorNamed is a switch and not a map, so that a program that evaluates no flag pays nothing at its start.
+// operators are few: one that is walked costs less than a map that every program would fill at its start. The common ones
+// come first.
+var operators = [...]struct {
+	name string
+	operator
+}{
+	{"var", operator{op: opVar, min: 1, max: 2, bare: true}},
+	{"if", operator{op: opIf, min: 1, max: many}},
+	{"==", operator{op: opEqual, min: 2, max: 2}},
+	{"in", operator{op: opIn, min: 2, max: 2}},
+	{"fractional", operator{op: opFractional, min: 1, max: many}},
+	{"and", operator{op: opAnd, min: 1, max: many}},
+	{"or", operator{op: opOr, min: 1, max: many}},
+	{"!", operator{op: opNot, min: 1, max: 1, bare: true}},
+	{"!!", operator{op: opTruth, min: 1, max: 1, bare: true}},
+	{"!=", operator{op: opNotEqual, min: 2, max: 2}},
+	{"===", operator{op: opSame, min: 2, max: 2}},
+	{"!==", operator{op: opNotSame, min: 2, max: 2}},
+	{"<", operator{op: opLess, min: 2, max: 3}},
+	{"<=", operator{op: opLessOrEqual, min: 2, max: 3}},
+	{">", operator{op: opMore, min: 2, max: 2}},
+	{">=", operator{op: opMoreOrEqual, min: 2, max: 2}},
+	{"starts_with", operator{op: opStartsWith, min: 2, max: 2}},
+	{"ends_with", operator{op: opEndsWith, min: 2, max: 2}},
+	{"sem_ver", operator{op: opSemVer, min: 3, max: 3}},
+	{"missing", operator{op: opMissing, min: 0, max: many}},
+	{"missing_some", operator{op: opMissingSome, min: 2, max: 2}},
+	{"+", operator{op: opAdd, min: 1, max: many}},
+	{"-", operator{op: opSubtract, min: 1, max: many}},
+	{"*", operator{op: opMultiply, min: 2, max: many}},
+	{"/", operator{op: opDivide, min: 2, max: 2}},
+	{"%", operator{op: opModulo, min: 2, max: 2}},
+	{"min", operator{op: opMin, min: 1, max: many}},
+	{"max", operator{op: opMax, min: 1, max: many}},
+	{"cat", operator{op: opCat, min: 1, max: many}},
+	{"substr", operator{op: opSubstr, min: 2, max: 3}},
+	{"merge", operator{op: opMerge, min: 1, max: many}},
+	{"map", operator{op: opMap, min: 2, max: 2}},
+	{"filter", operator{op: opFilter, min: 2, max: 2}},
+	{"reduce", operator{op: opReduce, min: 3, max: 3}},
+	{"all", operator{op: opAll, min: 2, max: 2}},
+	{"none", operator{op: opNone, min: 2, max: 2}},
+	{"some", operator{op: opSome, min: 2, max: 2}},
+	{"?:", operator{op: opIf, min: 1, max: many, foreign: true}},
+	{"abs", operator{op: opAbs, min: 1, max: 1, bare: true, foreign: true}},
+	{"set", operator{op: opSet, min: 3, max: 3, foreign: true}},
+	{"contains_all", operator{op: opContainsAll, min: 2, max: 2, foreign: true}},
+	{"contains_any", operator{op: opContainsAny, min: 2, max: 2, foreign: true}},
+	{"contains_none", operator{op: opContainsNone, min: 2, max: 2, foreign: true}},
+}
+
 func operatorNamed(name string) (operator, bool) {
-	o := operator{min: 2, max: 2}
-	switch name {
-	case "var":
-		o.op, o.min, o.bare = opVar, 1, true
-	case "missing":
-		o.op, o.min, o.max = opMissing, 0, many
-	case "missing_some":
-		o.op = opMissingSome
-	case "if":
-		o.op, o.min, o.max = opIf, 1, many
-	case "?:":
-		o.op, o.min, o.max, o.foreign = opIf, 1, many, true
-	case "and":
-		o.op, o.min, o.max = opAnd, 1, many
-	case "or":
-		o.op, o.min, o.max = opOr, 1, many
-	case "!":
-		o.op, o.min, o.max, o.bare = opNot, 1, 1, true
-	case "!!":
-		o.op, o.min, o.max, o.bare = opTruth, 1, 1, true
-	default:
-		return otherOperator(name)
+	for i := range operators {
+		if operators[i].name == name {
+			return operators[i].operator, true
+		}
 	}
-	return o, true
-}
-
-func otherOperator(name string) (operator, bool) {
-	o := operator{min: 2, max: 2}
-	switch name {
-	case "==":
-		o.op = opEqual
-	case "!=":
-		o.op = opNotEqual
-	case "===":
-		o.op = opSame
-	case "!==":
-		o.op = opNotSame
-	case "<":
-		o.op, o.max = opLess, 3
-	case "<=":
-		o.op, o.max = opLessOrEqual, 3
-	case ">":
-		o.op = opMore
-	case ">=":
-		o.op = opMoreOrEqual
-	case "in":
-		o.op = opIn
-	case "starts_with":
-		o.op = opStartsWith
-	case "ends_with":
-		o.op = opEndsWith
-	case "sem_ver":
-		o.op, o.min, o.max = opSemVer, 3, 3
-	case "fractional":
-		o.op, o.min, o.max = opFractional, 1, many
-	default:
-		return listOperator(name)
-	}
-	return o, true
-}
-
-func listOperator(name string) (operator, bool) {
-	o := operator{min: 1, max: many}
-	switch name {
-	case "+":
-		o.op = opAdd
-	case "-":
-		o.op = opSubtract
-	case "*":
-		o.op, o.min = opMultiply, 2
-	case "/":
-		o.op, o.min, o.max = opDivide, 2, 2
-	case "%":
-		o.op, o.min, o.max = opModulo, 2, 2
-	case "abs":
-		o.op, o.max, o.bare, o.foreign = opAbs, 1, true, true
-	case "min":
-		o.op = opMin
-	case "max":
-		o.op = opMax
-	case "cat":
-		o.op = opCat
-	case "substr":
-		o.op, o.min, o.max = opSubstr, 2, 3
-	case "merge":
-		o.op = opMerge
-	case "map":
-		o.op, o.min, o.max = opMap, 2, 2
-	case "filter":
-		o.op, o.min, o.max = opFilter, 2, 2
-	case "reduce":
-		o.op, o.min, o.max = opReduce, 3, 3
-	case "all":
-		o.op, o.min, o.max = opAll, 2, 2
-	case "none":
-		o.op, o.min, o.max = opNone, 2, 2
-	case "some":
-		o.op, o.min, o.max = opSome, 2, 2
-	default:
-		return foreignOperator(name)
-	}
-	return o, true
-}
-
-// foreignOperator is what flagd's library knows beyond JSONLogic; "?:" and abs are there, too.
-func foreignOperator(name string) (operator, bool) {
-	o := operator{min: 2, max: 2, foreign: true}
-	switch name {
-	case "set":
-		o.op, o.min, o.max = opSet, 3, 3
-	case "contains_all":
-		o.op = opContainsAll
-	case "contains_any":
-		o.op = opContainsAny
-	case "contains_none":
-		o.op = opContainsNone
-	default:
-		return operator{}, false
-	}
-	return o, true
+	return operator{}, false
 }
 
 // operatorNames is for messages.
-const operatorNames = "var missing missing_some if and or ! !! == != === !== < <= > >= in + - * / % min max cat substr merge " +
-	"map filter reduce all none some starts_with ends_with sem_ver fractional $ref"
+func operatorNames() string {
+	var names []byte
+	for i := range operators {
+		if !operators[i].foreign {
+			names = append(append(names, operators[i].name...), ' ')
+		}
+	}
+	return string(names) + "$ref"
+}

@@ -46,7 +46,12 @@ func ValidKey(key string) bool {
 	return true
 }
 
-func (r *reader) add(message string) { r.problems.add(r.where, message) }
+// add notes a problem, unless the JSON itself is one: then nothing was read that could have another.
+func (r *reader) add(message string) {
+	if r.err == nil {
+		r.problems.add(r.where, message)
+	}
+}
 
 // spoil is a problem that leaves nothing to evaluate.
 func (r *reader) spoil(f *reading, message string) {
@@ -67,6 +72,18 @@ func (r *reader) raw() (Value, string) {
 	return v, r.text[start:r.pos]
 }
 
+// members reads an object that has no name twice.
+func (r *reader) members(each func(name string)) {
+	var seen names
+	r.object(func(name string) {
+		if !seen.add(name) {
+			r.fail(twice)
+			return
+		}
+		each(name)
+	})
+}
+
 // flag reads one definition with all its members; inArray says that it carries its own key.
 func (r *reader) flag(f *reading, inArray bool) {
 	f.at = r.where
@@ -75,12 +92,7 @@ func (r *reader) flag(f *reading, inArray bool) {
 		r.spoil(f, "this is "+v.kindName()+"; want a flag: {\"state\": \"ENABLED\", \"variants\": {…}}")
 		return
 	}
-	var seen names
-	r.object(func(name string) {
-		if !seen.add(name) {
-			r.fail(twice)
-			return
-		}
+	r.members(func(name string) {
 		if name == "key" && inArray {
 			f.key = r.textMember(f, "the flag's key")
 			return
@@ -170,12 +182,7 @@ func (r *reader) variants(f *reading) {
 		r.spoil(f, "this is "+v.kindName()+"; want an object of at least one variant")
 		return
 	}
-	var seen names
-	r.object(func(name string) {
-		if !seen.add(name) {
-			r.fail(twice)
-			return
-		}
+	r.members(func(name string) {
 		v, text := r.raw()
 		if k := v.kind; k == kindNull || k == kindList {
 			r.add("this is " + v.kindName() + "; want a boolean, a string, a number or an object")
@@ -198,12 +205,7 @@ func (r *reader) metadata() []Attribute {
 		return nil
 	}
 	var members []Attribute
-	var seen names
-	r.object(func(name string) {
-		if !seen.add(name) {
-			r.fail(twice)
-			return
-		}
+	r.members(func(name string) {
 		v := r.value()
 		if v.kind == kindNull || v.kind >= kindList {
 			r.add("this is " + v.kindName() + "; want a boolean, a string or a number")

@@ -50,12 +50,7 @@ func (r *reader) schedule(f *reading) *Schedule {
 		r.spoil(f, "this is "+r.value().kindName()+"; want {\"from\", \"until\", \"ramp\"}")
 		return nil
 	}
-	var seen names
-	r.object(func(name string) {
-		if !seen.add(name) {
-			r.fail(twice)
-			return
-		}
+	r.members(func(name string) {
 		switch name {
 		case "from":
 			s.From = r.time(f)

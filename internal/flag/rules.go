@@ -96,7 +96,7 @@ func (c *rules) operation(name string, arg Value, at *place, isResult bool) node
 	at = at.member(name)
 	o, known := operatorNamed(name)
 	if !known {
-		c.add(at, "no such operator; want one of "+operatorNames)
+		c.add(at, "no such operator; want one of "+operatorNames())
 		return failing("the operator " + strconv.Quote(name) + " is not supported")
 	}
 	c.checkArity(o, name, arg, at)

@@ -6,8 +6,8 @@ import (
 	"github.com/slipway-cd/slipway/internal/flag"
 )
 
-// TestRules has a row for each thing that flagd core v0.16.1 does in a way of its own. want is the variant; "" is the
-// default, which the flag doesn't have, and "!" PARSE_ERROR.
+// TestRules has a row for each thing that flagd core v0.16.1 does in a way of its own. want is
+// as gives has it.
 func TestRules(t *testing.T) {
 	for _, row := range []struct{ rule, context, want string }{
 		{`{"<":["a","b"]}`, `{}`, "true"}, {`{"<":["a","a"]}`, `{}`, "false"}, {`{"<":["10",9]}`, `{}`, "false"}, {`{"<":["10","9"]}`, `{}`, "true"},
@@ -48,21 +48,27 @@ func TestRules(t *testing.T) {
 		{`{"==":[{"var":"$flagd.flagKey"},"f"]}`, `{"$flagd":{"flagKey":"mine"}}`, "true"}, {`{">":[{"var":"$flagd.timestamp"},1700000000]}`, `{}`, "true"}, {`{"var":""}`, `{}`, "?"},
 		{`{"a":1,"b":2}`, `{}`, "?"}, {`"a"`, `{}`, "a"}, {`null`, `{}`, ""}, {`{"$ref":"s"}`, `{}`, "a"}, {`{"$ref":"none"}`, `{}`, "!"},
 	} {
-		set, _ := flag.CompileLenient([]byte(`{"flags":{"f":{"state":"ENABLED","variants":{"a":1,"b":2,"true":3,"false":4,"1":5,"0":6,"-3":7},"targeting":` + row.rule + `}},"$evaluators":{"s":{"if":["a"]}}}`))
-		ctx, err := flag.ParseContext([]byte(row.context))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := set.Evaluate("f", ctx)
-		got := r.Variant
-		switch r.ErrorCode {
-		case flag.ParseError:
-			got = "!"
-		case flag.General:
-			got = "?"
-		}
-		if got != row.want {
-			t.Errorf("%s for %s gives %q (%s); want %q", row.rule, row.context, got, r.ErrorDetails, row.want)
-		}
+		gives(t, `{"a":1,"b":2,"true":3,"false":4,"1":5,"0":6,"-3":7}`, row.rule, row.context, row.want)
+	}
+}
+
+// gives evaluates a rule beside the segment s. want is a variant, "" for the default, "!" for PARSE_ERROR, "?" for GENERAL.
+func gives(t *testing.T, variants, rule, context, want string) {
+	t.Helper()
+	set, _ := flag.CompileLenient([]byte(`{"flags":{"f":{"state":"ENABLED","variants":` + variants + `,"targeting":` + rule + `}},"$evaluators":{"s":{"if":["a"]}}}`))
+	ctx, err := flag.ParseContext([]byte(context))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := set.Evaluate("f", ctx)
+	got := r.Variant
+	switch r.ErrorCode {
+	case flag.ParseError:
+		got = "!"
+	case flag.General:
+		got = "?"
+	}
+	if got != want {
+		t.Errorf("%s for %s gives %q (%s); want %q", rule, context, got, r.ErrorDetails, want)
 	}
 }
