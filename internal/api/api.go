@@ -26,7 +26,7 @@ type Apps interface {
 // Request and CreateOnce are as package launch wants them.
 type Records interface {
 	Request(ctx context.Context, key string) (*deploy.Request, error)
-	CreateOnce(ctx context.Context, d *deploy.Deployment, r deploy.Request, replaces string) (*deploy.Request, error)
+	CreateOnce(ctx context.Context, d *deploy.Deployment, r deploy.Request, replaces string, tip *deploy.Tip) (*deploy.Request, error)
 	Create(ctx context.Context, d *deploy.Deployment) error
 	Deployment(ctx context.Context, id string) (*deploy.Deployment, error)
 	Update(ctx context.Context, d *deploy.Deployment, change func(*deploy.Deployment) error) error

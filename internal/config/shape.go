@@ -151,6 +151,7 @@ func appShape() *shape {
 		{name: "target", need: true, shape: target},
 		{name: "url", need: true, shape: &shape{}},
 		{name: "branches", shape: &shape{kind: list, each: &shape{}}},
+		{name: "deploy_on_push", shape: &shape{kind: list, each: &shape{}}},
 		{name: "rollback_enabled", shape: &shape{kind: truth}},
 		{name: "runner", shape: &shape{enum: []string{string(deploy.RunnerFunction), string(deploy.RunnerCodeBuild)}}},
 		{name: "environment_variables", shape: variables()},
@@ -159,6 +160,7 @@ func appShape() *shape {
 		{name: "name", need: true, shape: &shape{}},
 		{name: "source", shape: &shape{kind: object, keys: []key{
 			{name: "type", shape: &shape{enum: []string{"bundle"}}},
+			{name: "repository", shape: &shape{}},
 			{name: "bucket", not: "Slipway's own bucket is used", shape: &shape{}},
 		}}},
 		{name: "environments", need: true, shape: &shape{kind: table, each: settings, name: environmentRule, max: deploy.MaxEnvironments}},

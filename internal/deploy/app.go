@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -22,6 +23,8 @@ type App struct {
 type Source struct {
 	Type   string `json:"type"`             // "bundle": whoever deploys uploads the commit
 	Bucket string `json:"bucket,omitempty"` // where to; the API fills it in
+
+	Repository string `json:"repository,omitempty"` // whose pushes are this app's: owner/name on GitHub, or CodeCommit's name
 }
 
 // Uploaded tells whether whoever deploys a commit uploads its bundle first.
@@ -30,8 +33,9 @@ func (s Source) Uploaded() bool { return s.Type == "" || s.Type == "bundle" }
 // Settings is what an app's owner decides for one environment.
 type Settings struct {
 	Target          Target            `json:"target"`
-	URL             string            `json:"url"`      // what the health check's path is appended to
-	Branches        []string          `json:"branches"` // that may deploy here, as path.Match patterns; empty: any
+	URL             string            `json:"url"`                      // what the health check's path is appended to
+	Branches        []string          `json:"branches"`                 // that may deploy here, as path.Match patterns; empty: any
+	DeployOnPush    []string          `json:"deploy_on_push,omitempty"` // branches whose pushes deploy by themselves, as Branches; empty: none
 	RollbackEnabled *bool             `json:"rollback_enabled,omitempty"`
 	Runner          Runner            `json:"runner,omitempty"`      // of test and build; "": the stack's default
 	Variables       map[string]string `json:"environment_variables"` // ssm:NAME and secretsmanager:NAME are looked up late
@@ -74,6 +78,7 @@ var (
 	namePattern     = lazily(`^[a-z][a-z0-9-]{0,38}[a-z0-9]$`)
 	functionPattern = lazily(`^[A-Za-z0-9-_]{1,64}$`)
 	aliasPattern    = lazily(`^[A-Za-z0-9-_]{1,128}$`)
+	sourcePattern   = lazily(`^([A-Za-z0-9-]{1,39}/)?[A-Za-z0-9._-]{1,100}$`)
 	numberPattern   = lazily(`^[0-9]+$`)
 	variablePattern = lazily(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	flagPattern     = lazily(`^[a-zA-Z0-9._-]{1,128}$`)
@@ -91,6 +96,9 @@ const NameRule = "2 to 40 characters: small letters, digits and hyphens, a lette
 // ValidName tells whether name may name an app or an environment.
 func ValidName(name string) bool { return namePattern(name) }
 
+// ValidRepository tells whether name may name a repository, on GitHub as owner/name or in CodeCommit.
+func ValidRepository(name string) bool { return sourcePattern(name) }
+
 // Validate checks the app whole and fills in defaults. Its error names the field.
 func (a *App) Validate() error {
 	if !ValidName(a.Name) {
@@ -101,6 +109,9 @@ func (a *App) Validate() error {
 	}
 	if a.Source.Type != "bundle" {
 		return FieldErrorf("source.type", "%q is unknown; want bundle", a.Source.Type)
+	}
+	if a.Source.Repository != "" && !ValidRepository(a.Source.Repository) {
+		return FieldErrorf("source.repository", "%q is no repository; want owner/name of GitHub, or the name of one in CodeCommit", Cut(a.Source.Repository, 80))
 	}
 	if len(a.Environments) == 0 || len(a.Environments) > MaxEnvironments {
 		return FieldErrorf("environments", "%d of them; want 1 to %d", len(a.Environments), MaxEnvironments)
@@ -146,10 +157,11 @@ func (s *Settings) validate(field string) error {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return FieldErrorf(field+".url", "%q is not a base URL; want http:// or https://, a host, and no query", s.URL)
 	}
-	for i, pattern := range s.Branches {
-		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			return FieldErrorf(fmt.Sprintf("%s.branches[%d]", field, i), "%q is not a pattern; want a branch, or one with *, as in release/*", pattern)
-		}
+	if err := validatePatterns(field+".branches", s.Branches); err != nil {
+		return err
+	}
+	if err := validatePatterns(field+".deploy_on_push", s.DeployOnPush); err != nil {
+		return err
 	}
 	if s.Runner != "" && !s.Runner.Valid() {
 		return FieldErrorf(field+".runner", "%q is unknown; want %s or %s", s.Runner, RunnerFunction, RunnerCodeBuild)
@@ -179,14 +191,27 @@ func (t *Target) validate(field string) error {
 	return FieldErrorf(field+".type", "%q is unknown; want %s or %s", t.Type, TargetLambda, TargetScript)
 }
 
-// AllowsBranch tells whether commits of branch may be deployed here.
-func (s *Settings) AllowsBranch(branch string) bool {
-	for _, pattern := range s.Branches {
-		if ok, _ := path.Match(pattern, branch); ok {
-			return true
+func validatePatterns(field string, patterns []string) error {
+	for i, pattern := range patterns {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			return FieldErrorf(fmt.Sprintf("%s[%d]", field, i), "%q is not a pattern; want a branch, or one with *, as in release/*", pattern)
 		}
 	}
-	return len(s.Branches) == 0
+	return nil
+}
+
+func matches(patterns []string, branch string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { ok, _ := path.Match(pattern, branch); return ok })
+}
+
+// AllowsBranch tells whether commits of branch may be deployed here.
+func (s *Settings) AllowsBranch(branch string) bool {
+	return len(s.Branches) == 0 || matches(s.Branches, branch)
+}
+
+// DeploysOnPush tells whether a push to branch is deployed here by itself.
+func (s *Settings) DeploysOnPush(branch string) bool {
+	return matches(s.DeployOnPush, branch) && s.AllowsBranch(branch)
 }
 
 // ValidateVariables checks names, sizes and count of environment variables. Names that begin with SLIPWAY_ are ours.

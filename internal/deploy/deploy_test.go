@@ -253,3 +253,23 @@ func TestZipFor(t *testing.T) {
 		}
 	}
 }
+
+func TestDeploysOnPush(t *testing.T) {
+	s := deploy.Settings{Branches: []string{"main", "release/*"}, DeployOnPush: []string{"main", "topic/*"}}
+	for branch, want := range map[string]bool{"main": true, "release/1": false, "topic/a": false, "": false} {
+		if got := s.DeploysOnPush(branch); got != want {
+			t.Errorf("%q: %v, want %v", branch, got, want)
+		}
+	}
+	if s = (deploy.Settings{DeployOnPush: []string{"topic/*"}}); !s.DeploysOnPush("topic/a") || s.DeploysOnPush("topic/a/b") || (&deploy.Settings{}).DeploysOnPush("main") {
+		t.Error("without branches, deploy_on_push alone decides; without it, nothing deploys by itself")
+	}
+}
+
+func TestRepository(t *testing.T) {
+	for name, want := range map[string]bool{"octo/shop": true, "my-repo.x_1": true, "a/b/c": false, "": false, "octo/": false, "octo/sh op": false, "https://github.com/octo/shop": false} {
+		if got := deploy.ValidRepository(name); got != want {
+			t.Errorf("%q: %v, want %v", name, got, want)
+		}
+	}
+}

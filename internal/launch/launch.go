@@ -14,7 +14,8 @@ import (
 
 // Store keeps what a launch reads and writes. App and Deployment are NotFound where there is none; Create is a Conflict
 // where the id is taken; Request is nil where the key is new. CreateOnce stores the record and the request together, or
-// answers with the request that has the key already, unless that expired or made the deployment that is replaced.
+// answers with the request that has the key already, unless that expired or made the deployment that is replaced; where a
+// tip is to be moved and another push moved it first, it is Superseded.
 type Store interface {
 	App(ctx context.Context, name string) (*deploy.App, error)
 	Head(ctx context.Context, app, environment string) (*deploy.Head, error)
@@ -22,7 +23,7 @@ type Store interface {
 	Create(ctx context.Context, d *deploy.Deployment) error
 	Update(ctx context.Context, d *deploy.Deployment, change func(*deploy.Deployment) error) error
 	Request(ctx context.Context, key string) (*deploy.Request, error)
-	CreateOnce(ctx context.Context, d *deploy.Deployment, r deploy.Request, replaces string) (taken *deploy.Request, err error)
+	CreateOnce(ctx context.Context, d *deploy.Deployment, r deploy.Request, replaces string, tip *deploy.Tip) (taken *deploy.Request, err error)
 }
 
 // Sources tells whether a commit's bundle was uploaded: NotFound where it wasn't.
@@ -151,6 +152,9 @@ func (l *Launcher) Start(ctx context.Context, d *deploy.Deployment, once Once) (
 	var entropy [5]byte
 	if _, err := io.ReadFull(l.Entropy, entropy[:]); err != nil {
 		return nil, deploy.Errorf(deploy.Internal, "launch", "read entropy: %w", err)
+	}
+	if once.Tip != nil && !d.StartTime.After(once.Tip.Started) { // clocks differ; what is pushed later has the later id
+		d.StartTime = once.Tip.Started.Add(time.Millisecond)
 	}
 	d.ID = deploy.NewID(d.StartTime, entropy[:])
 	if earlier, err := l.create(ctx, d, once); earlier != nil || err != nil {

@@ -13,6 +13,8 @@ type Once struct {
 	Key         string        // the same for the same request; whoever makes keys keeps them apart from others'
 	Fingerprint string        // of all that the request asks for
 	Keep        time.Duration // how long the key is remembered
+	Replaces    string        // the deployment that the key may belong to without being taken: its commit is pushed once more
+	Tip         *deploy.Tip   // of the branch, the new one with the version of the one before; nil for no push
 }
 
 // ErrReused is in the chain of the Conflict about a key that came before with another request.
@@ -26,7 +28,7 @@ func (l *Launcher) Repeated(ctx context.Context, once Once) (*deploy.Deployment,
 		return nil, nil
 	}
 	r, err := l.Store.Request(ctx, once.Key)
-	if err != nil || r == nil || r.Expires <= l.Now().Unix() {
+	if err != nil || r == nil || r.Expires <= l.Now().Unix() || r.Deployment == once.Replaces {
 		return nil, err
 	}
 	d, err := l.earlier(ctx, *r, once)
@@ -42,7 +44,7 @@ func (l *Launcher) create(ctx context.Context, d *deploy.Deployment, once Once) 
 		return nil, l.Store.Create(ctx, d)
 	}
 	r := deploy.Request{Key: once.Key, Fingerprint: once.Fingerprint, Expires: d.StartTime.Add(once.Keep).Unix()}
-	taken, err := l.Store.CreateOnce(ctx, d, r, "")
+	taken, err := l.Store.CreateOnce(ctx, d, r, once.Replaces, once.Tip)
 	if taken == nil || err != nil {
 		return nil, err
 	}
@@ -50,7 +52,7 @@ func (l *Launcher) create(ctx context.Context, d *deploy.Deployment, once Once) 
 	if err != nil || !neverRan(earlier) {
 		return earlier, err
 	}
-	if taken, err = l.Store.CreateOnce(ctx, d, r, earlier.ID); taken == nil || err != nil {
+	if taken, err = l.Store.CreateOnce(ctx, d, r, earlier.ID, once.Tip); taken == nil || err != nil {
 		return nil, err
 	}
 	return l.earlier(ctx, *taken, once)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
@@ -31,8 +32,48 @@ func (s *Store) PutApp(ctx context.Context, a *deploy.App) error {
 		if err != nil {
 			return err
 		}
-		return s.put(ctx, it, stored.Version)
+		if a.Source.Repository == "" {
+			return s.put(ctx, it, stored.Version)
+		}
+		tx := transaction{store: s, ctx: ctx}
+		return tx.send([]types.TransactWriteItem{tx.write(it, stored.Version),
+			{Put: &types.Put{TableName: &s.table, Item: repositoryKey(a.Source.Repository, a.Name)}}})
 	})
+}
+
+// maxOfRepository bounds how many apps one repository's pushes are looked at for.
+const maxOfRepository = 100
+
+// AppsOf finds the apps that a repository's pushes are for, in order of their names. A repository's item outlives an app's
+// move to another one: what counts is what the app says.
+func (s *Store) AppsOf(ctx context.Context, repository string) ([]deploy.App, error) {
+	partition := repositoryKey(repository, "")[pk]
+	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
+		TableName: &s.table, Limit: aws.Int32(maxOfRepository), ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("#pk = :pk"),
+		ExpressionAttributeNames:  map[string]string{"#pk": pk},
+		ExpressionAttributeValues: attributes{":pk": partition},
+	})
+	if err != nil {
+		return nil, deploy.Errorf(deploy.Internal, "store", "find the apps of %s: %w", repository, err)
+	}
+	var apps []deploy.App
+	for _, it := range out.Items {
+		var named struct {
+			App string `json:"sk"`
+		}
+		if err := decode(it, &named); err != nil {
+			return nil, deploy.Errorf(deploy.Internal, "store", "decode %s: %w", keyText(it), err)
+		}
+		a, err := s.App(ctx, named.App)
+		if err != nil {
+			return nil, err
+		}
+		if keyText(repositoryKey(a.Source.Repository, a.Name)) == keyText(it) {
+			apps = append(apps, *a)
+		}
+	}
+	return apps, nil
 }
 
 // Apps pages through the apps in order of their names.

@@ -16,6 +16,8 @@ import (
 //	HEAD#<app>#<env>     HEAD      deploy.Head
 //	RELEASE#<app>        <commit>  deploy.Release
 //	APPS                 <app>     deploy.App
+//	REPOSITORY#<name>    <app>     which apps a repository's pushes are for
+//	TIP#<app>#<env>      <branch>  deploy.Tip
 //	REQUEST#<key>        REQUEST   deploy.Request
 //
 // Only deployments have an id, so only they are in the indexes, which sort by it.
@@ -41,6 +43,18 @@ func deploymentKey(id string) attributes { return key("DEPLOYMENT#"+id, "RECORD"
 func headKey(app, environment string) attributes { return key("HEAD#"+app+"#"+environment, "HEAD") }
 
 func releaseKey(app, commit string) attributes { return key("RELEASE#"+app, commit) }
+
+func tipKey(app, environment, branch string) attributes {
+	return key("TIP#"+appEnvironment(app, environment), branch)
+}
+
+// repositoryKey is one for all spellings on GitHub, which tells no small letters from capitals. CodeCommit does.
+func repositoryKey(repository, app string) attributes {
+	if strings.Contains(repository, "/") {
+		repository = strings.ToLower(repository)
+	}
+	return key("REPOSITORY#"+repository, app)
+}
 
 func requestKey(name string) attributes { return key("REQUEST#"+name, "REQUEST") }
 

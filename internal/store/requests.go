@@ -23,11 +23,39 @@ func (s *Store) Request(ctx context.Context, key string) (*deploy.Request, error
 	return &r, nil
 }
 
-// CreateOnce stores a new deployment together with the request that it is for: both, or neither where the key is taken.
-// Then the request that has it is the answer, else nil. A key is free when it has expired by the deployment's start, or
-// belongs to the deployment that the new one replaces.
-func (s *Store) CreateOnce(ctx context.Context, d *deploy.Deployment, r deploy.Request, replaces string) (taken *deploy.Request, err error) {
+// Tip reads a branch's last deployed push, consistently; nil where nothing of it was deployed yet.
+func (s *Store) Tip(ctx context.Context, app, environment, branch string) (*deploy.Tip, error) {
+	var t deploy.Tip
+	it, err := s.get(ctx, tipKey(app, environment, branch), &t)
+	if err != nil || it == nil {
+		return nil, err
+	}
+	return &t, nil
+}
+
+// CreateOnce stores a new deployment together with the request that it is for, and, if tip isn't nil, the branch's new tip
+// over the one of the version before: all of them, or none. Where the key is taken, the request that has it is the answer,
+// else nil. A key is free when it has expired by the deployment's start, or belongs to the deployment that the new one
+// replaces. Superseded where the tip has moved.
+func (s *Store) CreateOnce(ctx context.Context, d *deploy.Deployment, r deploy.Request, replaces string, tip *deploy.Tip) (taken *deploy.Request, err error) {
 	d.Version, r.Deployment = 1, d.ID
+	writes, err := s.once(d, r, replaces, tip)
+	if err != nil {
+		return nil, err
+	}
+	err = again(ctx, "request "+r.Key, func() error {
+		taken = nil
+		err := overtaken(s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes}))
+		if !errors.Is(err, errOvertaken) {
+			return err
+		}
+		taken, err = s.holder(ctx, d, r.Key, replaces, tip)
+		return err
+	})
+	return taken, err
+}
+
+func (s *Store) once(d *deploy.Deployment, r deploy.Request, replaces string, tip *deploy.Tip) ([]types.TransactWriteItem, error) {
 	record, err := deploymentItem(d)
 	if err != nil {
 		return nil, err
@@ -36,8 +64,8 @@ func (s *Store) CreateOnce(ctx context.Context, d *deploy.Deployment, r deploy.R
 	if err != nil {
 		return nil, err
 	}
-	in := &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{
-		{Put: &types.Put{TableName: &s.table, Item: record, ConditionExpression: aws.String("attribute_not_exists(pk)")}},
+	tx := transaction{store: s}
+	writes := []types.TransactWriteItem{tx.write(record, 0),
 		{Put: &types.Put{TableName: &s.table, Item: request,
 			ConditionExpression:      aws.String("attribute_not_exists(pk) OR #expires <= :now OR #deployment = :replaces"),
 			ExpressionAttributeNames: map[string]string{"#expires": "expires", "#deployment": "deployment"},
@@ -45,34 +73,41 @@ func (s *Store) CreateOnce(ctx context.Context, d *deploy.Deployment, r deploy.R
 				":now": &types.AttributeValueMemberN{Value: strconv.FormatInt(d.StartTime.Unix(), 10)}, ":replaces": str(replaces),
 			},
 		}},
-	}}
-	err = again(ctx, "request "+r.Key, func() error {
-		taken = nil
-		err := overtaken(s.db.TransactWriteItems(ctx, in))
-		if !errors.Is(err, errOvertaken) {
-			return err
-		}
-		taken, err = s.holder(ctx, d, r.Key, replaces)
-		return err
-	})
-	return taken, err
+	}
+	if tip == nil {
+		return writes, nil
+	}
+	moved := *tip
+	moved.Deployment, moved.Started = d.ID, d.StartTime
+	moved.Version++
+	it, err := item(tipKey(tip.App, tip.Environment, tip.Branch), moved, nil)
+	return append(writes, tx.write(it, tip.Version)), err
 }
 
 // holder finds who has the key that d could not get. It is nil where d has it: an earlier answer was lost.
-func (s *Store) holder(ctx context.Context, d *deploy.Deployment, key, replaces string) (*deploy.Request, error) {
+func (s *Store) holder(ctx context.Context, d *deploy.Deployment, key, replaces string, tip *deploy.Tip) (*deploy.Request, error) {
 	r, err := s.Request(ctx, key)
 	switch {
 	case err != nil:
 		return nil, err
-	case r == nil, r.Expires <= d.StartTime.Unix(), r.Deployment == replaces: // free again: it wasn't the key, or not for long
-		if _, err := s.Deployment(ctx, d.ID); err == nil {
-			return nil, deploy.Errorf(deploy.Conflict, "", "deployment %s exists", d.ID)
-		}
-		return nil, errOvertaken
-	case r.Deployment == d.ID:
+	case r != nil && r.Deployment == d.ID:
 		return nil, nil
+	case r != nil && r.Expires > d.StartTime.Unix() && r.Deployment != replaces:
+		return r, nil
 	}
-	return r, nil
+	if _, err := s.Deployment(ctx, d.ID); err == nil {
+		return nil, deploy.Errorf(deploy.Conflict, "", "deployment %s exists", d.ID)
+	}
+	if tip == nil {
+		return nil, errOvertaken
+	}
+	now, err := s.Tip(ctx, tip.App, tip.Environment, tip.Branch)
+	if err == nil && now != nil && now.Version != tip.Version {
+		err = deploy.Errorf(deploy.Superseded, "", "%s was pushed to %s meanwhile", deploy.ShortCommit(now.CommitSHA), tip.Branch)
+	} else if err == nil {
+		err = errOvertaken
+	}
+	return nil, err
 }
 
 // overtaken makes one error of the ways in which a transaction says that an item is not as it was thought to be.

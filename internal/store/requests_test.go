@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,28 +19,28 @@ func TestCreateOnce(t *testing.T) {
 	ctx, s := t.Context(), store.New(db, table)
 	first := newDeployment("once", 1)
 	hour := first.StartTime.Add(time.Hour)
-	if taken, err := s.CreateOnce(ctx, first, request("once/a", hour), ""); taken != nil || err != nil {
+	if taken, err := s.CreateOnce(ctx, first, request("once/a", hour), "", nil); taken != nil || err != nil {
 		t.Fatal(taken, err)
 	}
 	second := newDeployment("once", 2)
-	taken, err := s.CreateOnce(ctx, second, request("once/a", hour), "")
+	taken, err := s.CreateOnce(ctx, second, request("once/a", hour), "", nil)
 	if err != nil || taken == nil || taken.Deployment != first.ID || taken.Fingerprint != "meaning" {
 		t.Errorf("the same key again: %+v, %v", taken, err)
 	}
 	if _, err := s.Deployment(ctx, second.ID); deploy.KindOf(err) != deploy.NotFound {
 		t.Errorf("a record without its key: %v", err)
 	}
-	if taken, err := s.CreateOnce(ctx, second, request("once/a", hour), first.ID); taken != nil || err != nil {
+	if taken, err := s.CreateOnce(ctx, second, request("once/a", hour), first.ID, nil); taken != nil || err != nil {
 		t.Errorf("in place of the first: %+v, %v", taken, err)
 	}
 	late := newDeployment("once", 3+3600)
-	if taken, err := s.CreateOnce(ctx, late, request("once/a", hour.Add(time.Hour)), ""); taken != nil || err != nil {
+	if taken, err := s.CreateOnce(ctx, late, request("once/a", hour.Add(time.Hour)), "", nil); taken != nil || err != nil {
 		t.Errorf("after the key expired: %+v, %v", taken, err)
 	}
 	if r, err := s.Request(ctx, "once/a"); err != nil || r == nil || r.Deployment != late.ID {
 		t.Errorf("the key has %+v, %v", r, err)
 	}
-	if _, err := s.CreateOnce(ctx, newDeployment("once", 1), request("once/b", hour), ""); deploy.KindOf(err) != deploy.Conflict {
+	if _, err := s.CreateOnce(ctx, newDeployment("once", 1), request("once/b", hour), "", nil); deploy.KindOf(err) != deploy.Conflict {
 		t.Errorf("an id that is taken: %v", err)
 	}
 	if r, err := s.Request(ctx, "once/b"); err != nil || r != nil {
@@ -56,7 +57,7 @@ func TestCreateOnceAtOnce(t *testing.T) {
 	for n := range 12 {
 		wg.Go(func() {
 			d := newDeployment("race", n)
-			taken, err := s.CreateOnce(ctx, d, request("race", d.StartTime.Add(time.Hour)), "")
+			taken, err := s.CreateOnce(ctx, d, request("race", d.StartTime.Add(time.Hour)), "", nil)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -79,12 +80,82 @@ func TestCreateOnceLosesItsAnswer(t *testing.T) {
 	for _, applied := range []bool{false, true} {
 		d := newDeployment(map[bool]string{true: "hadonce", false: "noonce"}[applied], 1)
 		r := request(d.App, d.StartTime.Add(time.Hour))
-		taken, err := store.New(&faulty{db, 1, applied}, table).CreateOnce(t.Context(), d, r, "")
+		taken, err := store.New(&faulty{db, 1, applied}, table).CreateOnce(t.Context(), d, r, "", nil)
 		if taken != nil || (err == nil) != applied {
 			t.Errorf("applied %v: %+v, %v", applied, taken, err)
 		}
 		if got, err := store.New(db, table).Request(t.Context(), d.App); err != nil || (got != nil) != applied {
 			t.Errorf("applied %v: the key has %+v, %v", applied, got, err)
+		}
+	}
+}
+
+func TestTip(t *testing.T) {
+	ctx, s := t.Context(), store.New(db, table)
+	if tip, err := s.Tip(ctx, "tips", "production", "release/1"); tip != nil || err != nil {
+		t.Fatal(tip, err)
+	}
+	push := func(n int, version int64) (*deploy.Deployment, error) {
+		d := newDeployment("tips", n)
+		taken, err := s.CreateOnce(ctx, d, request(fmt.Sprint("tips/", n), d.StartTime.Add(time.Hour)), "",
+			&deploy.Tip{App: "tips", Environment: "production", Branch: "release/1", CommitSHA: fmt.Sprint(n), Pushed: d.StartTime, Version: version})
+		if taken != nil {
+			t.Errorf("push %d: the key is taken by %+v", n, taken)
+		}
+		return d, err
+	}
+	first, err := push(1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := push(2, 0)
+	if deploy.KindOf(err) != deploy.Superseded {
+		t.Errorf("over a tip that moved: %v", err)
+	}
+	if _, err := s.Deployment(ctx, second.ID); deploy.KindOf(err) != deploy.NotFound {
+		t.Errorf("a record without its tip: %v", err)
+	}
+	tip, err := s.Tip(ctx, "tips", "production", "release/1")
+	if err != nil || tip.Deployment != first.ID || tip.CommitSHA != "1" || tip.Version != 1 || !tip.Started.Equal(first.StartTime) {
+		t.Errorf("tip %+v, %v", tip, err)
+	}
+	third, err := push(3, tip.Version)
+	if tip, readErr := s.Tip(ctx, "tips", "production", "release/1"); err != nil || readErr != nil || tip.Deployment != third.ID || tip.Version != 2 {
+		t.Errorf("tip %+v, %v, %v", tip, err, readErr)
+	}
+}
+
+func TestAppsOf(t *testing.T) {
+	ctx, s := t.Context(), store.New(db, "store-test-of") // its apps would be on other tests' pages
+	if err := createTable(ctx, "store-test-of"); err != nil {
+		t.Fatal(err)
+	}
+	for name, repository := range map[string]string{"of-one": "Octo/Shop", "of-two": "octo/shop", "of-other": "octo/shed", "of-none": "", "of-cc": "Shop"} {
+		if err := s.PutApp(ctx, &deploy.App{Name: name, Source: deploy.Source{Repository: repository}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	moved := &deploy.App{Name: "of-two", Source: deploy.Source{Repository: "octo/elsewhere"}}
+	of := func(repository string) string {
+		apps, err := s.AppsOf(ctx, repository)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, a := range apps {
+			names = append(names, a.Name)
+		}
+		return strings.Join(names, " ")
+	}
+	if got := of("OCTO/shop"); got != "of-one of-two" {
+		t.Errorf("apps of octo/shop: %s", got)
+	}
+	if err := s.PutApp(ctx, moved); err != nil || moved.Version != 2 {
+		t.Fatal(moved.Version, err)
+	}
+	for repository, want := range map[string]string{"octo/shop": "of-one", "octo/elsewhere": "of-two", "Shop": "of-cc", "shop": "", "octo/none": ""} {
+		if got := of(repository); got != want {
+			t.Errorf("apps of %s: %q, want %q", repository, got, want)
 		}
 	}
 }

@@ -41,14 +41,14 @@ func withTable(m *testing.M) (int, error) {
 	}
 	defer cloud.Stop() //nolint:errcheck // the tests' verdict counts
 	db = dynamodb.NewFromConfig(cloud.Config())
-	if err := createTable(ctx); err != nil {
+	if err := createTable(ctx, table); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
 }
 
 // createTable makes the table as infra's template does.
-func createTable(ctx context.Context) error {
+func createTable(ctx context.Context, table string) error {
 	attribute := func(name string) types.AttributeDefinition {
 		return types.AttributeDefinition{AttributeName: &name, AttributeType: types.ScalarAttributeTypeS}
 	}
@@ -61,7 +61,7 @@ func createTable(ctx context.Context) error {
 		}}
 	}
 	_, err := db.CreateTable(ctx, &dynamodb.CreateTableInput{
-		TableName: aws.String(table), BillingMode: types.BillingModePayPerRequest, KeySchema: schema("pk", "sk"),
+		TableName: &table, BillingMode: types.BillingModePayPerRequest, KeySchema: schema("pk", "sk"),
 		AttributeDefinitions: []types.AttributeDefinition{
 			attribute("pk"), attribute("sk"), attribute("id"), attribute("app"), attribute("app_environment"), attribute("kind"),
 		},

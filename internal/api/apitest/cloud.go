@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -30,6 +31,7 @@ type Cloud struct {
 	records  map[string]deploy.Deployment
 	heads    map[string]deploy.Head
 	requests map[string]deploy.Request
+	tips     map[string]deploy.Tip
 	bundles  map[string]bool
 	lines    map[string][]deploy.Line
 	next     []string         // what the deployments to come will do
@@ -45,7 +47,7 @@ func New() *Cloud {
 	return &Cloud{
 		now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), entropy: rand.NewChaCha8([32]byte{1}),
 		apps: map[string]deploy.App{}, records: map[string]deploy.Deployment{}, heads: map[string]deploy.Head{},
-		requests: map[string]deploy.Request{}, bundles: map[string]bool{}, lines: map[string][]deploy.Line{}, courses: map[string][]act{},
+		requests: map[string]deploy.Request{}, tips: map[string]deploy.Tip{}, bundles: map[string]bool{}, lines: map[string][]deploy.Line{}, courses: map[string][]act{},
 		flags: newFlags(),
 	}
 }
@@ -298,16 +300,51 @@ func (c *Cloud) Request(_ context.Context, key string) (*deploy.Request, error) 
 }
 
 // CreateOnce implements api.Records.
-func (c *Cloud) CreateOnce(_ context.Context, d *deploy.Deployment, r deploy.Request, replaces string) (*deploy.Request, error) {
+func (c *Cloud) CreateOnce(_ context.Context, d *deploy.Deployment, r deploy.Request, replaces string, tip *deploy.Tip) (*deploy.Request, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if taken, ok := c.requests[r.Key]; ok && taken.Expires > d.StartTime.Unix() && taken.Deployment != replaces {
 		return &taken, nil
 	}
+	var at string
+	if tip != nil {
+		at = tip.App + "#" + tip.Environment + "#" + tip.Branch
+		if c.tips[at].Version != tip.Version {
+			return nil, deploy.Errorf(deploy.Superseded, "", "the tip of %s has moved", tip.Branch)
+		}
+	}
 	if err := c.create(d); err != nil {
 		return nil, err
+	}
+	if tip != nil {
+		moved := *tip
+		moved.Deployment, moved.Started, moved.Version = d.ID, d.StartTime, tip.Version+1
+		c.tips[at] = moved
 	}
 	r.Deployment = d.ID
 	c.requests[r.Key] = r
 	return nil, nil
+}
+
+// Tip reads a branch's last deployed push; nil where there is none.
+func (c *Cloud) Tip(_ context.Context, app, environment, branch string) (*deploy.Tip, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t, ok := c.tips[app+"#"+environment+"#"+branch]; ok {
+		return &t, nil
+	}
+	return nil, nil
+}
+
+// AppsOf finds the apps of a repository, in order of their names.
+func (c *Cloud) AppsOf(_ context.Context, repository string) ([]deploy.App, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var apps []deploy.App
+	for _, name := range slices.Sorted(maps.Keys(c.apps)) {
+		if strings.EqualFold(c.apps[name].Source.Repository, repository) && repository != "" {
+			apps = append(apps, clone(c.apps[name]))
+		}
+	}
+	return apps, nil
 }
