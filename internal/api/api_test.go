@@ -83,10 +83,10 @@ func served(t testing.TB, c *api.Control) http.Handler { return apitest.Checked(
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // ask sends a request as "METHOD /target" with a body. Headers may follow the target as " name=value", in the order of
-// content-type (JSON where it isn't said), if-match, if-none-match, x-slipway-reason.
+// content-type (JSON where it isn't said), if-match, if-none-match, x-slipway-reason, idempotency-key.
 func ask(h http.Handler, line, body string) *httptest.ResponseRecorder {
 	header := http.Header{"Content-Type": {"application/json"}}
-	for _, name := range []string{"x-slipway-reason", "if-none-match", "if-match", "content-type"} {
+	for _, name := range []string{"idempotency-key", "x-slipway-reason", "if-none-match", "if-match", "content-type"} {
 		if before, value, ok := strings.Cut(line, " "+name+"="); ok {
 			line = before
 			header.Set(name, value)

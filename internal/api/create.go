@@ -39,8 +39,12 @@ func (c *Control) createDeployment(r *http.Request) (int, any, error) {
 	if err := in.validate(); err != nil {
 		return 0, nil, err
 	}
+	once, err := once(r, in)
+	if err != nil {
+		return 0, nil, err
+	}
 	return launched(c.launcher().Deploy(r.Context(), launch.Request{
-		App: in.App, Environment: in.Environment, CommitSHA: in.CommitSHA, Branch: in.Branch, Force: in.Force, Metadata: in.Metadata,
+		App: in.App, Environment: in.Environment, CommitSHA: in.CommitSHA, Branch: in.Branch, Force: in.Force, Metadata: in.Metadata, Once: once,
 	}))
 }
 

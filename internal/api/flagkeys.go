@@ -39,6 +39,9 @@ func (c *Control) createKey(r *http.Request) (int, any, error) {
 	if err := decode(r, &in); err != nil {
 		return 0, nil, err
 	}
+	if r.Header.Get("Idempotency-Key") != "" {
+		return 0, nil, deploy.FieldErrorf("Idempotency-Key", "is not for evaluation keys, whose text is kept nowhere and can't be given again; leave it out")
+	}
 	if in.Name == "" || len(in.Name) > MaxKeyName || !utf8.ValidString(in.Name) {
 		return 0, nil, deploy.FieldErrorf("name", "want 1 to %d bytes that say what the key is for", MaxKeyName)
 	}

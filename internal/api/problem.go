@@ -8,6 +8,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/board"
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/flag"
+	"github.com/slipway-cd/slipway/internal/launch"
 )
 
 // Problem is an error's answer, RFC 9457's application/problem+json.
@@ -56,6 +57,7 @@ var problemTypes = map[int][2]string{
 	http.StatusPreconditionFailed:    {"precondition-failed", "Another version is there by now"},
 	http.StatusPreconditionRequired:  {"precondition-required", "The request must say which version it changes"},
 	http.StatusRequestEntityTooLarge: {"too-large", "The request is over a bound"},
+	http.StatusUnprocessableEntity:   {"key-reused", "The Idempotency-Key is another request's"},
 	http.StatusUnsupportedMediaType:  {"unsupported-media-type", "The body is not JSON"},
 	http.StatusInternalServerError:   {"internal", "Something went wrong on our side"},
 }
@@ -102,6 +104,8 @@ func problemOf(err error, requestID string) Problem {
 		}
 	case errors.As(err, &invalid):
 		status = http.StatusBadRequest
+	case errors.Is(err, launch.ErrReused):
+		status, field = http.StatusUnprocessableEntity, "Idempotency-Key"
 	}
 	p := Problem{Type: "urn:slipway:problem:" + problemTypes[status][0], Title: problemTypes[status][1], Status: status}
 	if status == http.StatusInternalServerError {

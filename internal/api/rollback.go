@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/launch"
 )
 
 // RollbackRequest asks to restore a release that served before.
@@ -20,24 +19,28 @@ func (c *Control) undoDeployment(r *http.Request) (int, any, error) {
 	if err := decode(r, &struct{}{}); err != nil {
 		return 0, nil, err
 	}
-	d, err := c.deployment(r.Context(), r.PathValue("id"))
+	return c.startOnce(r, nil, func(ctx context.Context) (*deploy.Deployment, error) { return c.undone(ctx, r.PathValue("id")) })
+}
+
+func (c *Control) undone(ctx context.Context, id string) (*deploy.Deployment, error) {
+	d, err := c.deployment(ctx, id)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	if _, err := c.environment(r.Context(), d.App, d.Environment); err != nil {
-		return 0, nil, err
+	if _, err := c.environment(ctx, d.App, d.Environment); err != nil {
+		return nil, err
 	}
-	h, err := c.Store.Head(r.Context(), d.App, d.Environment)
+	h, err := c.Store.Head(ctx, d.App, d.Environment)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	switch {
 	case h.Dirty && h.Holder.Deployment == d.ID:
-		return c.repairBy(r.Context(), h, d)
+		return c.repairBy(ctx, h, d)
 	case h.Live != nil && h.Live.Deployment == d.ID:
-		return c.fallBack(r.Context(), h)
+		return c.fallBack(ctx, h)
 	}
-	return 0, nil, deploy.Errorf(deploy.Conflict, "", "%s (%s) is not what is live in %s; %s", d.ID, d.Status, d.Environment, serving(h))
+	return nil, deploy.Errorf(deploy.Conflict, "", "%s (%s) is not what is live in %s; %s", d.ID, d.Status, d.Environment, serving(h))
 }
 
 // rollBackEnvironment restores the release before what is live, or the one that the request names.
@@ -46,27 +49,32 @@ func (c *Control) rollBackEnvironment(r *http.Request) (int, any, error) {
 	if err := decode(r, &in); err != nil {
 		return 0, nil, err
 	}
-	app, environment := r.PathValue("app"), r.PathValue("environment")
-	if _, err := c.environment(r.Context(), app, environment); err != nil {
-		return 0, nil, err
+	return c.startOnce(r, in, func(ctx context.Context) (*deploy.Deployment, error) {
+		return c.rolledBack(ctx, r.PathValue("app"), r.PathValue("environment"), in.To)
+	})
+}
+
+func (c *Control) rolledBack(ctx context.Context, app, environment, to string) (*deploy.Deployment, error) {
+	if _, err := c.environment(ctx, app, environment); err != nil {
+		return nil, err
 	}
-	h, err := c.Store.Head(r.Context(), app, environment)
+	h, err := c.Store.Head(ctx, app, environment)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	switch {
-	case in.To != "":
-		return c.rollBackTo(r.Context(), h, in.To)
+	case to != "":
+		return c.rollBackTo(ctx, h, to)
 	case h.Dirty:
-		d, err := c.Store.Deployment(r.Context(), h.Holder.Deployment)
+		d, err := c.Store.Deployment(ctx, h.Holder.Deployment)
 		if err != nil {
-			return 0, nil, err
+			return nil, err
 		}
-		return c.repairBy(r.Context(), h, d)
+		return c.repairBy(ctx, h, d)
 	case h.Live == nil:
-		return 0, nil, deploy.Errorf(deploy.Conflict, "", "nothing is live in %s yet", environment)
+		return nil, deploy.Errorf(deploy.Conflict, "", "nothing is live in %s yet", environment)
 	}
-	return c.fallBack(r.Context(), h)
+	return c.fallBack(ctx, h)
 }
 
 // serving says what is live, for whoever thought that it was something else.
@@ -83,16 +91,16 @@ func serving(h *deploy.Head) string {
 }
 
 // fallBack restores what the live release names as the one before it.
-func (c *Control) fallBack(ctx context.Context, h *deploy.Head) (int, any, error) {
+func (c *Control) fallBack(ctx context.Context, h *deploy.Head) (*deploy.Deployment, error) {
 	if h.Live.Fallback == "" {
-		return 0, nil, deploy.Errorf(deploy.Conflict, "", "%s has no earlier release to go back to; %s", h.Environment, serving(h))
+		return nil, deploy.Errorf(deploy.Conflict, "", "%s has no earlier release to go back to; %s", h.Environment, serving(h))
 	}
 	return c.undo(ctx, h, h.Live.Deployment, h.Live.Fallback)
 }
 
 // repairBy restores what was live before the deployment that left its environment dirty. That may be no release of
 // ours, but what Slipway found there.
-func (c *Control) repairBy(ctx context.Context, h *deploy.Head, dirty *deploy.Deployment) (int, any, error) {
+func (c *Control) repairBy(ctx context.Context, h *deploy.Head, dirty *deploy.Deployment) (*deploy.Deployment, error) {
 	before := ""
 	if dirty.Previous != nil {
 		before = dirty.Previous.Deployment
@@ -100,28 +108,28 @@ func (c *Control) repairBy(ctx context.Context, h *deploy.Head, dirty *deploy.De
 	return c.undo(ctx, h, dirty.ID, before)
 }
 
-// undo starts a rollback without a name to go back to: the pipeline finds it again, and refuses when the environment
+// undo drafts a rollback without a name to go back to: the pipeline finds it again, and refuses when the environment
 // has moved on by then. What is known of it now is on the record from the start.
-func (c *Control) undo(ctx context.Context, h *deploy.Head, from, before string) (int, any, error) {
+func (c *Control) undo(ctx context.Context, h *deploy.Head, from, before string) (*deploy.Deployment, error) {
 	to := &deploy.Deployment{}
 	if before != "" {
 		var err error
 		if to, err = c.Store.Deployment(ctx, before); err != nil {
-			return 0, nil, err
+			return nil, err
 		}
 	}
-	return c.restore(ctx, h, from, "", to)
+	return c.restore(h, from, "", to)
 }
 
 // rollBackTo restores the release of a deployment that somebody named.
-func (c *Control) rollBackTo(ctx context.Context, h *deploy.Head, id string) (int, any, error) {
+func (c *Control) rollBackTo(ctx context.Context, h *deploy.Head, id string) (*deploy.Deployment, error) {
 	to, err := c.deployment(ctx, id)
 	if deploy.KindOf(err) == deploy.NotFound || err == nil && (to.App != h.App || to.Environment != h.Environment) {
-		return 0, nil, &deploy.Error{Kind: deploy.NotFound, Field: "to",
+		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "to",
 			Err: fmt.Errorf("%s of %s has no deployment %q", h.Environment, h.App, deploy.Cut(id, 80))}
 	}
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	from := ""
 	switch {
@@ -132,24 +140,24 @@ func (c *Control) rollBackTo(ctx context.Context, h *deploy.Head, id string) (in
 	}
 	switch {
 	case to.Status != deploy.Success && to.Status != deploy.RolledBack:
-		return 0, nil, refuseTo("%s is %s; its release never served", to.ID, to.Status)
+		return nil, refuseTo("%s is %s; its release never served", to.ID, to.Status)
 	case to.Release == nil:
-		return 0, nil, refuseTo("%s has no release to restore", to.ID)
+		return nil, refuseTo("%s has no release to restore", to.ID)
 	case !to.WentLive():
-		return 0, nil, refuseTo("%s was rolled back before it was healthy", to.ID)
+		return nil, refuseTo("%s was rolled back before it was healthy", to.ID)
 	case from == to.ID:
-		return 0, nil, refuseTo("%s is live already", to.ID)
+		return nil, refuseTo("%s is live already", to.ID)
 	}
-	return c.restore(ctx, h, from, to.ID, to)
+	return c.restore(h, from, to.ID, to)
 }
 
 func refuseTo(format string, args ...any) error {
 	return &deploy.Error{Kind: deploy.Conflict, Field: "to", Err: fmt.Errorf(format, args...)}
 }
 
-// restore starts a rollback, a deployment of its own. named is set only where somebody said what to go back to.
-func (c *Control) restore(ctx context.Context, h *deploy.Head, from, named string, to *deploy.Deployment) (int, any, error) {
+// restore drafts a rollback, a deployment of its own. named is set only where somebody said what to go back to.
+func (c *Control) restore(h *deploy.Head, from, named string, to *deploy.Deployment) (*deploy.Deployment, error) {
 	d := deploy.New("", deploy.Rollback, h.App, h.Environment, c.Now())
 	d.RollbackFrom, d.RollbackTo, d.CommitSHA, d.Branch = from, named, to.CommitSHA, to.Branch
-	return launched(c.launcher().Start(ctx, d, launch.Once{}))
+	return d, nil
 }

@@ -68,7 +68,7 @@ func TestConsole(t *testing.T) {
 		}
 	}
 	a := newApp(t)
-	a.App.Name, a.name = "shop", "shop"
+	a.Name, a.name = "shop", "shop"
 	a.apply()
 	a.execute(named.To, `{"app":"shop","environment":"production","commit_sha":"`+a.commit("first", config())+`"}`)
 	(&run{a: a, id: named.To, arn: strings.Replace(world.out.StateMachineARN, ":stateMachine:", ":execution:", 1) + ":" + named.To}).wants(deploy.Success)
