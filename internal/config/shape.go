@@ -158,11 +158,19 @@ func appShape() *shape {
 	}}
 	return &shape{kind: object, keys: []key{
 		{name: "name", need: true, shape: &shape{}},
-		{name: "source", shape: &shape{kind: object, keys: []key{
-			{name: "type", shape: &shape{enum: []string{"bundle"}}},
-			{name: "repository", shape: &shape{}},
-			{name: "bucket", not: "Slipway's own bucket is used", shape: &shape{}},
-		}}},
+		{name: "source", shape: source()},
 		{name: "environments", need: true, shape: &shape{kind: table, each: settings, name: environmentRule, max: deploy.MaxEnvironments}},
+	}}
+}
+
+func source() *shape {
+	return &shape{kind: object, keys: []key{
+		{name: "type", shape: &shape{enum: []string{string(deploy.SourceBundle), string(deploy.SourceGit), string(deploy.SourceCodeCommit)}}},
+		{name: "bucket", not: "Slipway's own bucket is used", shape: &shape{}},
+		{name: "repository", shape: &shape{}},
+		{name: "url", shape: &shape{}},
+		{name: "token", shape: &shape{}},
+		{name: "ssh_key", shape: &shape{}},
+		{name: "host_keys", shape: &shape{kind: list, each: &shape{}}},
 	}}
 }

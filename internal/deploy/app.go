@@ -19,17 +19,6 @@ type App struct {
 	Version      int64               `json:"version"` // grows with every write
 }
 
-// Source says where an app's commits come from.
-type Source struct {
-	Type   string `json:"type"`             // "bundle": whoever deploys uploads the commit
-	Bucket string `json:"bucket,omitempty"` // where to; the API fills it in
-
-	Repository string `json:"repository,omitempty"` // whose pushes are this app's: owner/name on GitHub, or CodeCommit's name
-}
-
-// Uploaded tells whether whoever deploys a commit uploads its bundle first.
-func (s Source) Uploaded() bool { return s.Type == "" || s.Type == "bundle" }
-
 // Settings is what an app's owner decides for one environment.
 type Settings struct {
 	Target          Target            `json:"target"`
@@ -104,14 +93,8 @@ func (a *App) Validate() error {
 	if !ValidName(a.Name) {
 		return FieldErrorf("name", "%q is not a name; want %s", a.Name, NameRule)
 	}
-	if a.Source.Type == "" {
-		a.Source.Type = "bundle"
-	}
-	if a.Source.Type != "bundle" {
-		return FieldErrorf("source.type", "%q is unknown; want bundle", a.Source.Type)
-	}
-	if a.Source.Repository != "" && !ValidRepository(a.Source.Repository) {
-		return FieldErrorf("source.repository", "%q is no repository; want owner/name of GitHub, or the name of one in CodeCommit", Cut(a.Source.Repository, 80))
+	if err := a.Source.validate(); err != nil {
+		return err
 	}
 	if len(a.Environments) == 0 || len(a.Environments) > MaxEnvironments {
 		return FieldErrorf("environments", "%d of them; want 1 to %d", len(a.Environments), MaxEnvironments)
