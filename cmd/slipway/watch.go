@@ -76,6 +76,7 @@ type view struct {
 	redraw bool
 	shown  int // stages
 	queued bool
+	built  bool
 }
 
 func (v *view) update(d *deploy.Deployment) {
@@ -84,6 +85,7 @@ func (v *view) update(d *deploy.Deployment) {
 		fmt.Fprintln(v.w, v.stage(d.Stages[v.shown]))
 	}
 	if v.shown == len(d.Stages) {
+		v.building(d)
 		return
 	}
 	s := d.Stages[v.shown]
@@ -94,6 +96,15 @@ func (v *view) update(d *deploy.Deployment) {
 	if v.redraw {
 		fmt.Fprint(v.w, v.stage(s))
 	}
+}
+
+// building says once why nothing is heard for a while: a build tells of its stages when it has ended.
+func (v *view) building(d *deploy.Deployment) {
+	if v.built || d.Runner != deploy.RunnerCodeBuild || v.shown != 1 {
+		return
+	}
+	v.built = true
+	fmt.Fprintf(v.w, "  CodeBuild tests and builds it; slipway logs %s -f follows\n", d.ID)
 }
 
 func (v *view) clear() {

@@ -246,10 +246,17 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, err
 	if err := p.chooseRunner(ctx, d); err != nil {
 		return "", err
 	}
+	var told []string
 	if !found {
-		return said("the commit has no slipway.yaml; all defaults"), nil
+		told = append(told, "the commit has no slipway.yaml; all defaults")
 	}
-	return "", nil
+	if d.Runner == deploy.RunnerCodeBuild {
+		told = append(told, "CodeBuild tests and builds it")
+	}
+	if len(told) == 0 {
+		return "", nil
+	}
+	return said("%s", strings.Join(told, "; ")), nil
 }
 
 // read fetches the bundle, checks every entry of it, and gives slipway.yaml.
