@@ -35,7 +35,7 @@ func newFlag(p *program) *cobra.Command {
 	cmd.AddCommand(newFlagCreate(opts), newFlagGet(opts), newFlagList(opts), newFlagStale(opts), newFlagToggle(opts, "enable"),
 		newFlagToggle(opts, "disable"), newFlagRollout(opts), newFlagSet(opts), newFlagExplain(opts), newFlagHistory(opts),
 		newFlagRestore(opts), newFlagImport(opts), newFlagExport(opts), newFlagCopy(opts), newFlagArchive(opts),
-		newFlagDelete(opts), newFlagKey(opts))
+		newFlagDelete(opts), newFlagKey(opts), newFlagSegment(opts))
 	return cmd
 }
 

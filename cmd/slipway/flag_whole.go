@@ -111,9 +111,9 @@ func (o *flagWholeOptions) showChanges(out *api.Changes) error {
 	case out.Flags == 0 && len(out.Difference) == 0:
 		fmt.Fprintln(o.err, "Nothing to change.")
 	case out.DryRun:
-		fmt.Fprintf(o.err, "%d flags would change; nothing was written.\n", out.Flags)
+		fmt.Fprintf(o.err, "%s would change; nothing was written.\n", count(out.Flags, "flag"))
 	default:
-		fmt.Fprintf(o.err, "%d flags changed; the environment is at revision %d.\n", out.Flags, out.Revision)
+		fmt.Fprintf(o.err, "%s changed; the environment is at revision %d.\n", count(out.Flags, "flag"), out.Revision)
 	}
 	return nil
 }
@@ -157,4 +157,12 @@ func (o *flagOptions) export(ctx context.Context, format string) error {
 		fmt.Fprintf(o.err, "slipway: not exported: %s: %s\n", n.Pointer, n.Detail)
 	}
 	return o.json(out.Document)
+}
+
+// count is a number of things in words.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -121,6 +121,7 @@ func TestDocumentHasTheFields(t *testing.T) {
 		"FlagPage": api.FlagPage{}, "VersionPage": api.VersionPage{}, "Changes": api.Changes{}, "CopyRequest": api.CopyRequest{}, "Reason": api.Reason{},
 		"RolloutRequest": api.RolloutRequest{}, "RestoreRequest": api.RestoreRequest{}, "ExplainRequest": api.ExplainRequest{},
 		"Explanation": flag.Explanation{}, "Export": api.Export{}, "KeyRequest": api.KeyRequest{}, "KeyPage": api.KeyPage{}, "NewKey": api.NewKey{},
+		"Segment": api.Segment{}, "SegmentPage": api.SegmentPage{},
 		"Version": board.Version{}, "Schedule": flag.Schedule{},
 	} {
 		sameFields(t, known, name, reflect.TypeOf(v))

@@ -157,8 +157,11 @@ func (d *Draft) Delete(key string, m Match) error {
 }
 
 func needy(key string, by []string, what string) error {
-	return deploy.Errorf(deploy.Conflict, "", "%s is a prerequisite of %s and can't be %s before", key, deploy.Cut(strings.Join(by, ", "), 400), what)
+	return deploy.Errorf(deploy.Conflict, "", "%s is a prerequisite of %s and can't be %s before", key, some(by), what)
 }
+
+// some lists names as far as a sentence holds them.
+func some(names []string) string { return deploy.Cut(strings.Join(names, ", "), 400) }
 
 // set puts a definition that was read into the draft. One that says what is there already is no change.
 func (d *Draft) set(a Action, key string, def flag.Definition) error {

@@ -160,12 +160,14 @@ func rooted(path string, before, after []byte) []Difference {
 }
 
 // Within takes the part of a problem's path that the sender of one flag's definition didn't write.
-func Within(key string, err error) error {
+func Within(key string, err error) error { return within("/flags/"+key, err) }
+
+func within(prefix string, err error) error {
 	var invalid *flag.Invalid
 	if !errors.As(err, &invalid) {
 		return err
 	}
-	prefix, out := "/flags/"+key, &flag.Invalid{}
+	out := &flag.Invalid{}
 	for _, p := range invalid.Problems {
 		if len(p.Path) >= len(prefix) && p.Path[:len(prefix)] == prefix && (len(p.Path) == len(prefix) || p.Path[len(prefix)] == '/') {
 			p.Path = p.Path[len(prefix):]

@@ -153,7 +153,7 @@ func (c *Contract) find(r *http.Request) *operation {
 	if op.place == "" {
 		return nil
 	}
-	for _, name := range []string{"app", "environment", "id", "key", "keyid"} {
+	for _, name := range []string{"app", "environment", "id", "key", "keyid", "segment"} {
 		r.SetPathValue(name, asked.PathValue(name))
 	}
 	return &op
