@@ -93,6 +93,7 @@ func newAPI(scope constructs.Construct, s Settings, fn awslambda.Function) awsap
 		},
 	})
 	api.Node().TryRemoveChild(jsii.String("Endpoint")) // its own output; ours is named Api
+	wordRefusals(api)
 	integration := invoke(scope, api, fn)
 	for _, r := range routes {
 		api.Root().ResourceForPath(jsii.String(r.path)).AddMethod(jsii.String(r.method), integration, nil)

@@ -2,11 +2,13 @@ package infra_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,6 +32,32 @@ func TestRoutes(t *testing.T) {
 	slices.Sort(got)
 	if want := new(api.Control).Routes(); !slices.Equal(got, want) {
 		t.Errorf("the API has the routes\n%s\nand its function serves\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestRefusalsAreProblems: what API Gateway refuses by itself reads as what the function refuses.
+func TestRefusalsAreProblems(t *testing.T) {
+	got := map[string]int{}
+	for id, r := range slipway.of(t, "AWS::ApiGateway::GatewayResponse") {
+		var p api.Problem
+		text := strings.ReplaceAll(r.text("ResponseTemplates", "application/json"), "$context.error.messageString", `"no"`)
+		if err := json.Unmarshal([]byte(text), &p); err != nil {
+			t.Fatalf("%s: %v in %s", id, err, text)
+		}
+		urn, title := api.ProblemType(p.Status)
+		if p.Type != urn || p.Title != title || p.Detail != "no" || p.RequestID != "$context.requestId" || r.text("StatusCode") != strconv.Itoa(p.Status) {
+			t.Errorf("%s: %+v", id, p)
+		}
+		headers, _ := r.at("ResponseParameters").(object)
+		if headers["gatewayresponse.header.Content-Type"] != "'application/problem+json'" || (headers["gatewayresponse.header.Retry-After"] == "'1'") != (p.Status == 429) {
+			t.Errorf("%s: %v", id, headers)
+		}
+		got[r.text("ResponseType")] = p.Status
+	}
+	want := map[string]int{"ACCESS_DENIED": 403, "EXPIRED_TOKEN": 403, "INVALID_SIGNATURE": 403, "MISSING_AUTHENTICATION_TOKEN": 403,
+		"REQUEST_TOO_LARGE": 413, "THROTTLED": 429}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

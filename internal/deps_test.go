@@ -77,7 +77,7 @@ func TestRulesNameRealPackages(t *testing.T) {
 }
 
 // heavy is what a Lambda function must not carry.
-var heavy = []string{"testing", "github.com/spf13/cobra", "pgregory.net/rapid", "github.com/aws/aws-cdk-go/", "github.com/rogpeppe/go-internal", "github.com/open-feature/"}
+var heavy = []string{"testing", "github.com/spf13/cobra", "pgregory.net/rapid", "github.com/aws/aws-cdk-go/", "github.com/rogpeppe/go-internal", "github.com/open-feature/", "github.com/santhosh-tekuri/jsonschema", "github.com/pb33f/"}
 
 func TestFunctionsCarryLittle(t *testing.T) {
 	for _, imported := range list(t, "-deps", "./functions/...") {

@@ -27,6 +27,7 @@ const (
 	requestTimeout = 30 * time.Second
 	tries          = 5 // where asking again does no harm
 	maxAnswer      = 10 << 20
+	longestPause   = 10 * time.Second
 )
 
 // client asks the control API, signed with the caller's own credentials.
@@ -106,6 +107,18 @@ type answer struct {
 	body   []byte
 }
 
+// asked is how long the API asks to be left alone; nothing to speak of where it doesn't say, or there is no answer.
+func (a *answer) asked() time.Duration {
+	if a == nil {
+		return 0
+	}
+	seconds, err := strconv.Atoi(a.header.Get("Retry-After"))
+	if err != nil || seconds < 0 {
+		return 0
+	}
+	return min(time.Duration(seconds)*time.Second, longestPause)
+}
+
 // send asks, again where that can do no harm, and reads the answer into out.
 func (c *client) send(ctx context.Context, r request, out any) error {
 	a, err := c.ask(ctx, r)
@@ -142,7 +155,7 @@ func (c *client) ask(ctx context.Context, r request) (*answer, error) {
 		select {
 		case <-ctx.Done():
 			return a, err
-		case <-time.After(pause + mathrand.N(pause/2+1)): // so that many who were refused together don't come back together
+		case <-time.After(max(pause, a.asked()) + mathrand.N(pause/2+1)): // so that many who were refused together don't come back together
 			pause *= 2
 		}
 	}
@@ -202,8 +215,11 @@ func (c *client) unreachable(err error) error {
 func refused(a *answer) error {
 	var p problem
 	if err := json.Unmarshal(a.body, &p.Problem); err == nil && p.Detail != "" {
-		if p.Status == http.StatusInternalServerError {
+		switch p.Status {
+		case http.StatusInternalServerError:
 			return fmt.Errorf("%s: %s", p.Title, p.Detail)
+		case http.StatusForbidden, http.StatusTooManyRequests:
+			return fmt.Errorf("the API answered %s: %s", a.status, p.Detail)
 		}
 		return p
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
@@ -61,6 +62,29 @@ func TestRetries(t *testing.T) {
 				t.Errorf("the keys are %v", keys)
 			}
 		})
+	}
+}
+
+// TestRetryAfter: who is asked to wait a second waits that long, and says no more of it.
+func TestRetryAfter(t *testing.T) {
+	credentialsInEnv(t)
+	var first time.Time
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if first.IsZero() {
+			first = time.Now()
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		if waited := time.Since(first); waited < time.Second {
+			t.Errorf("it waited %s", waited)
+		}
+		_, _ = w.Write([]byte(`{"apps":[]}`))
+	}))
+	defer server.Close()
+	p, _, stderr := outside(&site{Server: server}, nil)
+	if code := p.run(t.Context(), []string{"app", "list"}); code != exitDone || stderr.Len() > 0 && !strings.Contains(stderr.String(), "no app yet") {
+		t.Errorf("exit %d: %s", code, stderr)
 	}
 }
 

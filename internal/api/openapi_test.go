@@ -3,7 +3,9 @@ package api_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"reflect"
@@ -162,6 +164,66 @@ func fieldsOf(of reflect.Type) map[string]reflect.Type {
 		fields[name] = held
 	}
 	return fields
+}
+
+// TestPages: every route that has pages gives in pages of one what it gives in one page, in the same order.
+func TestPages(t *testing.T) {
+	c := world(t)
+	for _, name := range []string{"till", "depot"} {
+		a, err := c.App(t.Context(), "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Name = name
+		if err := c.PutApp(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, paged := served(t, c.Control(quiet())), 0
+	for _, key := range []string{"a", "b", "c"} {
+		ask(h, "PUT "+preview+"/flags/"+key, `{"enabled":true}`)
+		ask(h, "PUT "+preview+"/flags/a if-match=*", `{"users":["`+key+`"]}`)
+	}
+	for _, route := range contract(t).Routes() {
+		path, reads := strings.CutPrefix(route, "GET ")
+		path = strings.NewReplacer("{app}", "shop", "{environment}", "preview", "{id}", live, "{key}", "a").Replace(path)
+		if !reads || ask(h, "GET "+path+"?limit=100", "").Code != 200 {
+			continue
+		}
+		paged++
+		if got, want := pages(t, h, path, 1), pages(t, h, path, 100); len(want) < 2 || !slices.Equal(got, want) {
+			t.Errorf("%s: in pages of one\n%s\nat once\n%s", route, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	if paged != 5 {
+		t.Errorf("%d routes have pages", paged)
+	}
+}
+
+// pages reads a list to its end, an item a text.
+func pages(t *testing.T, h http.Handler, path string, limit int) (items []string) {
+	t.Helper()
+	for cursor := ""; ; {
+		w := ask(h, fmt.Sprintf("GET %s?limit=%d&cursor=%s", path, limit, cursor), "")
+		var page map[string]json.RawMessage
+		if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		for _, list := range page {
+			var all []json.RawMessage
+			if json.Unmarshal(list, &all) == nil {
+				for _, each := range all {
+					items = append(items, string(each))
+				}
+			}
+		}
+		var next string
+		_ = json.Unmarshal(page["next_cursor"], &next) // "" where there is none
+		if next == "" || next == cursor {              // a log's is there at its end too
+			return items
+		}
+		cursor = next
+	}
 }
 
 // TestUnknownParameters: no route lets one pass.
