@@ -80,6 +80,13 @@ func TestJobKeepsWhatWasWritten(t *testing.T) {
 	if err := j.Update(t.Context(), d, begin); err != nil || d.Stage("test") == nil || f.result.Stage("test") == nil {
 		t.Errorf("%v, %+v, %+v", err, d.Stages, f.result)
 	}
+	f.err = errors.New("S3 is down")
+	if err := j.Update(t.Context(), d, func(d *deploy.Deployment) error { d.Finish("test", deploy.Passed, time.Now()); return nil }); err == nil {
+		t.Error("an end that could not be stored was one")
+	}
+	if d, _ = j.Deployment(t.Context(), f.job.ID); !d.Stage("test").Open() {
+		t.Errorf("an end that was not stored is known: %+v", d.Stages)
+	}
 	next := &pipeline.Job{Folder: f}
 	if err := next.Open(t.Context(), f.job.ID, "build"); err != nil {
 		t.Fatal(err)
