@@ -94,6 +94,12 @@ func newApp(t *testing.T) *app {
 		t.Skip("needs the local cloud; run without -short")
 	}
 	t.Parallel()
+	return makeApp(t)
+}
+
+// makeApp is newApp for a test that has called it already.
+func makeApp(t *testing.T) *app {
+	t.Helper()
 	a := &app{t: t, name: fmt.Sprintf("app-%d", apps.Add(1)), dir: t.TempDir()}
 	server := httptest.NewServer(http.HandlerFunc(a.serve))
 	t.Cleanup(server.Close)

@@ -48,7 +48,7 @@ func TestBundleThatClimbsOut(t *testing.T) {
 
 // TestCLI runs the real command against the real API, behind its gateway, with real commits of a git repository.
 func TestCLI(t *testing.T) {
-	a := newApp(t)
+	newApp(t)
 	bin, err := filepath.Abs("../../bin")
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +60,7 @@ func TestCLI(t *testing.T) {
 				name, value, _ := strings.Cut(v, "=")
 				env.Setenv(name, value)
 			}
+			a := makeApp(t) // the scripts run at once
 			env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
 			env.Setenv("APP", a.name+"-"+randomText())
 			env.Setenv("SERVE", a.dir)
