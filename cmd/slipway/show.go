@@ -22,6 +22,9 @@ func (p *program) show(d *deploy.Deployment) error {
 	fmt.Fprintf(&b, "%s  %s\n", d.ID, p.status(d.Status))
 	fmt.Fprintf(&b, "%s\n", subject(d))
 	fmt.Fprintf(&b, "began %s UTC, %s %s\n", instant(d.StartTime), map[bool]string{true: "for", false: "took"}[d.EndTime == nil], p.since(d.StartTime, d.EndTime))
+	if d.Execution != "" {
+		fmt.Fprintf(&b, "execution %s\n", d.Execution)
+	}
 	for _, line := range p.outcome(d) {
 		fmt.Fprintln(&b, line)
 	}
