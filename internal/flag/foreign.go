@@ -24,9 +24,7 @@ func (m *machine) set(n *node) Value {
 	if m.isRule(value) {
 		value = m.run(value, n.level)
 	}
-	name := items[1].str()
-	members := slices.DeleteFunc(slices.Clone(object.members()), func(a Attribute) bool { return a.Name == name })
-	return Object(append(members, Attribute{name, value})...)
+	return Object(append(slices.Clone(object.members()), Attribute{items[1].str(), value})...)
 }
 
 // contains says whether all, any or none of the second list's elements are in the first.

@@ -1,6 +1,7 @@
 package flag_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -26,6 +27,13 @@ func TestDataAsRules(t *testing.T) {
 		{`{"if":[{"filter":[null,{"var":[1]}]},"a","b"]}`, `{}`, "b"},
 		{`{"if":[{"filter":[{"var":"no"},{"var":[1]}]},"a","b"]}`, `{}`, "b"},
 		{`{"if":[{"filter":[[{"n":1}],{"==":[{"var":["n",{"var":"m"}]},{"var":"m"}]}]},"a","b"]}`, `{"m":1}`, "a"},
+		{`{"some":[[{"b":1}],{"==":[{"var":"o"},1]}]}`, `{"o":{"var":"b","z":2}}`, "true"},
+		{`{"some":[[{"b":1}],{"and":[{"if":{"var":"o"}},{"==":[{"var":".b"},1]}]}]}`, `{"o":[1,1,0],"b":7}`, "true"},
+		{`{"some":[[1],{"var":"o","z":1}]}`, `{"o":1}`, "!"},
+		{`{"some":[[[],[]],{"map":[{"var":"n"},{"var":["a",null]}]}]}`, `{"a":{"var":{}}}`, "!"},
+		{`{"if":[{"filter":[[1],{"in":[5,{"merge":[{"map":[{"var":"o"},{"var":""}]}]}]}]},"a","b"]}`, `{"o":{"merge":[5]}}`, "a"},
+		{`{"some":[[1],{"and":[{"if":{"var":"o"}},{"$ref":"s"}]}]}`, `{"o":[1,1,0]}`, "true"},
+		{`{"if":[{"missing":[{"var":"o"}]},"a","b"]}`, `{"o":[{"cat":["q"]}],"q":1}`, "b"},
 		{`{"all":[[]]}`, `{}`, "false"}, {`{"none":[[]]}`, `{}`, "true"}, {`{"some":[[1]]}`, `{}`, "!"},
 		{`{"if":[{"missing":[{"var":"o"}]},"a","b"]}`, `{"o":{"cat":["o"]}}`, "b"},
 		// what flagd's library has beyond JSONLogic
@@ -33,7 +41,8 @@ func TestDataAsRules(t *testing.T) {
 		{`{"contains_any":[["a"],["b","a"]]}`, `{}`, "true"}, {`{"contains_any":[["1"],[1]]}`, `{}`, "false"}, {`{"contains_any":[[[]],[[]]]}`, `{}`, "!"},
 		{`{"contains_none":[["a"],["b"]]}`, `{}`, "true"}, {`{"contains_none":[["a"],["a"]]}`, `{}`, "false"}, {`{"contains_none":[1]}`, `{}`, "true"},
 		{`{"if":[{"set":[{"var":"o"},"x",1]},"a","b"]}`, `{"o":{}}`, "a"}, {`{"set":["a"]}`, `{}`, "a"}, {`{"set":[{"var":""},1,1]}`, `{}`, "!"},
-		{`{"set":[{"var":""},"x",{"/":[0,0]}]}`, `{}`, "!"}, {`{"set":[1,2,3]}`, `{}`, "1"}, {`{"set":"a"}`, `{}`, "!"},
+		{`{"set":[{"var":""},"x",{"/":[0,0]}]}`, `{}`, "!"}, {`{"set":[1,2,3]}`, `{}`, "1"}, {`{"if":[{"set":[{"var":"o"},"x",{"var":"r"}]},"a","b"]}`, `{"o":{},"r":{"nonsense":1}}`, "!"},
+		{`{"if":[true,{"set":[{"var":"o"},"cat",["a"]]}]}`, `{"o":{"cat":1}}`, "a"}, {`{"set":"a"}`, `{}`, "!"},
 		// a Go int that is no float64, an infinite number, and names that JSON writes otherwise
 		{`{"===":[{"-":[]},0]}`, `{}`, "false"}, {`{"==":[{"/":[]},0]}`, `{}`, "true"}, {`{">":["1e400",1]}`, `{}`, "false"},
 		{`"a<b"`, `{}`, "?"}, {`"a\\b"`, `{}`, "?"}, {`"a\"b"`, `{}`, `a\b`}, {`[1]`, `{}`, "[1]"},
@@ -42,21 +51,20 @@ func TestDataAsRules(t *testing.T) {
 	}
 }
 
-// A context that names itself ends flagd's process; here its evaluation ends.
+// A context that names itself ends flagd's process; here its evaluation ends, and one of rules within reason doesn't.
 func TestContextWithoutEnd(t *testing.T) {
-	many := strings.Repeat(`{"if":[1,{"var":"a"}]},`, 1000)
-	for rule, context := range map[string]string{
-		`{"if":[true,{"var":"a"}]}`:                      `{"a":{"if":[true,{"var":"a"}]}}`,
-		`{"some":[{"var":"l"},{"cat":[{"var":"a"}]}]}`:   `{"l":[` + strings.Repeat("0,", 9000) + `0],"a":[` + many + `0]}`,
-		`{"map":[[1],{"filter":[[1],{"var":["a",0]}]}]}`: `{"a":{"if":[true,{"var":"a"}]}}`,
-	} {
-		set, _ := flag.CompileLenient([]byte(`{"flags":{"f":{"state":"ENABLED","variants":{"a":1},"targeting":{"if":[` + rule + `,"a","a"]}}}}`))
-		ctx, err := flag.ParseContext([]byte(context))
-		if err != nil {
-			t.Fatal(err)
+	chain := func(n int) string {
+		text := `"a0":{"cat":["a"]}`
+		for i := range n {
+			text += fmt.Sprintf(`,"a%d":{"if":[true,{"var":"a%d"}]}`, i+1, i)
 		}
-		set.Evaluate("f", ctx)
+		return "{" + text + "}"
 	}
+	gives(t, `{"a":1}`, `{"if":[true,{"var":"a20"}]}`, chain(20), "a")
+	gives(t, `{"a":1}`, `{"if":[true,{"var":"a60"}]}`, chain(60), "!")
+	gives(t, `{"a":1}`, `{"if":[true,{"var":"a"}]}`, `{"a":{"if":[true,{"var":"a"}]}}`, "!")
+	list := `{"l":[` + strings.Repeat("0,", 2000) + `0],"a":[{"!!":[]}` + strings.Repeat(`,{"cat":["x","y"]}`, 200) + `]}`
+	gives(t, `{"true":1}`, `{"some":[{"var":"l"},{"in":["z",{"var":"a"}]}]}`, list, "!")
 }
 
 // A $ref is resolved in a variant's value, too, and the document keeps what was written.
