@@ -26,11 +26,13 @@ const (
 	light     = 512
 	scripting = 1769 // MB, of one whole processor
 	workspace = 2048 // MB
+	fetching  = 1024 // MB, of a pack and of the bundle that is made of it
 )
 
 // handlers lists them all: the machine's in the order in which a deployment meets them, then what answers over HTTP.
 var handlers = []handler{
 	{"prepare", "Makes the record, reads slipway.yaml, checks the bundle", 100, light, 0, mayPrepare},
+	{"fetch", "Fetches a commit from the app's git server", 280, scripting, fetching, mayFetch},
 	{"test", "Runs the commit's tests", 870, scripting, workspace, mayTest},
 	{"build", "Builds the release, or finds it built", 870, scripting, workspace, mayBuild},
 	{"admit", "Gives the environment's lock, or queues for it", 60, light, 0, mayAdmit},

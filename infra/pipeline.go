@@ -19,6 +19,7 @@ const definitionFile = "statemachine.asl.json"
 // functionParameters says which function stands for each ${…} of the definition.
 var functionParameters = map[string]string{
 	"PrepareFunctionArn":     "prepare",
+	"FetchFunctionArn":       "fetch",
 	"TestFunctionArn":        "test",
 	"BuildFunctionArn":       "build",
 	"AdmitFunctionArn":       "admit",

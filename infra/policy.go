@@ -18,7 +18,7 @@ type resources struct {
 	jobs, results                       []*string
 	handovers, cancels                  []*string
 	secrets, parameters                 []*string
-	targets, hooks                      []*string
+	targets, hooks, repositories        []*string
 	machine                             []*string
 }
 
@@ -42,6 +42,9 @@ func newResources(stack awscdk.Stack, s Settings, d *data) *resources {
 	for _, name := range s.Targets {
 		// Lambda checks a call with a qualifier against the version's or alias's own ARN.
 		r.targets = append(r.targets, arns(stack, "lambda", "function:"+name, "function:"+name+":*")...)
+	}
+	for _, name := range s.Repositories {
+		r.repositories = append(r.repositories, arns(stack, "codecommit", name)...)
 	}
 	for _, name := range s.HookFunctions {
 		r.hooks = append(r.hooks, arns(stack, "lambda", "function:"+name)...)
@@ -111,6 +114,20 @@ func (r *resources) onTargets(actions ...string) []awsiam.PolicyStatement {
 
 func mayPrepare(r *resources) []awsiam.PolicyStatement {
 	return append(r.findSource(), r.records(), allow(r.handovers, "s3:PutObject"))
+}
+
+// mayFetch has no way to the objects of a bundle but to look whether it is there, and to store one.
+func mayFetch(r *resources) []awsiam.PolicyStatement {
+	return concat(r.findSource(), r.pulling(), []awsiam.PolicyStatement{
+		r.records(), allow(r.sources, "s3:PutObject"), allow(r.parameters, "ssm:GetParameter"), allow(r.secrets, "secretsmanager:GetSecretValue")})
+}
+
+// pulling is what CodeCommit wants of git; where the stack was told of no repository, nothing.
+func (r *resources) pulling() []awsiam.PolicyStatement {
+	if len(r.repositories) == 0 {
+		return nil
+	}
+	return []awsiam.PolicyStatement{allow(r.repositories, "codecommit:GitPull")}
 }
 
 func mayTest(r *resources) []awsiam.PolicyStatement { return append(r.scripts(), r.records()) }

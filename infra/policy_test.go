@@ -24,6 +24,7 @@ var named = regexp.MustCompile(`^(` + strings.Join([]string{
 	here("events", `rule/StepFunctionsGetEventForCodeBuildStartBuildRule`),             // Step Functions' own
 	here("ssm", `parameter/slipway/\*`),                                                // what operators put there for scripts
 	here("secretsmanager", `secret:slipway/\*`),                                        // the same
+	here("codecommit", `[A-Za-z0-9_.-]+`),                                              // one repository
 }, "|") + `)$`)
 
 func here(service, name string) string {
@@ -105,9 +106,10 @@ func TestWhoMay(t *testing.T) {
 		"lambda:GetAlias":               "deploy rollback shift",
 		"lambda:InvokeFunction":         "deploy rollback settle shift",
 		"events:PutEvents":              "deploy rollback settle shift",
-		"s3:PutObject":                  "api build builds prepare",
-		"ssm:GetParameter":              "build builds deploy rollback settle shift test",
-		"secretsmanager:GetSecretValue": "build builds deploy rollback settle shift test",
+		"s3:PutObject":                  "api build builds fetch prepare",
+		"ssm:GetParameter":              "build builds deploy fetch rollback settle shift test",
+		"secretsmanager:GetSecretValue": "build builds deploy fetch rollback settle shift test",
+		"codecommit:GitPull":            "fetch",
 		"states:StartExecution":         "api",
 		"states:SendTaskSuccess":        "admit api settle",
 		"states:SendTaskFailure":        "admit api settle",
@@ -151,6 +153,7 @@ func TestPoliciesAllowWhatTheProgramCalls(t *testing.T) {
 		"s3:ListBucket":       true, // so that a missing object is a 404
 		"s3:GetObjectVersion": true, // CodeBuild's own, for a build's source
 		"dynamodb:UpdateItem": true, // types.Update in a transaction
+		"codecommit:GitPull":  true, // git's own protocol, which is no operation
 	}
 	for action := range operations(t) {
 		used[action] = true

@@ -17,6 +17,7 @@ type Settings struct {
 	FunctionsDir  string   // holds a folder for each function, with its bootstrap
 	Targets       []string // names of the Lambda functions that Slipway may deploy
 	HookFunctions []string // names of the Lambda functions that hooks may invoke
+	Repositories  []string // names of the CodeCommit repositories that commits may be fetched from
 	RetentionDays int      // how long logs are kept
 	Removal       string   // of tables and bucket with the stack: "retain" or "destroy"
 	Runner        string   // of tests and builds where an environment names none: "codebuild" or "function"
@@ -47,17 +48,25 @@ func DefaultSettings() Settings {
 var retentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
 var (
-	functionPattern = regexp.MustCompile(`^[A-Za-z0-9-_]{1,64}$`)
-	bucketPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	topicPattern    = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9-_]+$`)
+	functionPattern   = regexp.MustCompile(`^[A-Za-z0-9-_]{1,64}$`)
+	repositoryPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
+	bucketPattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	topicPattern      = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9-_]+$`)
+)
+
+// What the patterns of names want, in words.
+const (
+	functionRule   = "a Lambda function's name; want 1 to 64 letters, digits, - or _"
+	repositoryRule = "a CodeCommit repository's name; want 1 to 100 letters, digits, . _ or -"
 )
 
 // settingFor says how each key of the context becomes a setting. A -c gives every value as text.
 var settingFor = map[string]func(*Settings, any) error{
 	"arch":          func(s *Settings, v any) error { return oneOf(&s.Arch, v, ARM64, X8664) },
 	"functionsDir":  func(s *Settings, v any) error { return text(&s.FunctionsDir, v) },
-	"targets":       func(s *Settings, v any) error { return functions(&s.Targets, v) },
-	"hookFunctions": func(s *Settings, v any) error { return functions(&s.HookFunctions, v) },
+	"targets":       func(s *Settings, v any) error { return names(&s.Targets, v, functionPattern, functionRule) },
+	"hookFunctions": func(s *Settings, v any) error { return names(&s.HookFunctions, v, functionPattern, functionRule) },
+	"repositories":  func(s *Settings, v any) error { return names(&s.Repositories, v, repositoryPattern, repositoryRule) },
 	"retentionDays": func(s *Settings, v any) error { return days(&s.RetentionDays, v) },
 	"removal":       func(s *Settings, v any) error { return oneOf(&s.Removal, v, Retain, Destroy) },
 	"runner":        func(s *Settings, v any) error { return oneOf(&s.Runner, v, CodeBuild, Function) },
@@ -126,25 +135,25 @@ func oneOf(to *string, value any, choices ...string) error {
 	return fmt.Errorf("%v is unknown; want %s", value, strings.Join(choices, " or "))
 }
 
-// functions takes a list, or text with commas between the names.
-func functions(to *[]string, value any) error {
-	var names []string
+// names takes a list, or text with commas between the names.
+func names(to *[]string, value any, pattern *regexp.Regexp, rule string) error {
+	var given []string
 	switch v := value.(type) {
 	case string:
-		names = strings.FieldsFunc(v, func(r rune) bool { return r == ',' })
+		given = strings.FieldsFunc(v, func(r rune) bool { return r == ',' })
 	case []any:
 		for _, each := range v {
-			names = append(names, fmt.Sprint(each))
+			given = append(given, fmt.Sprint(each))
 		}
 	default:
-		return fmt.Errorf("%v; want a list of Lambda functions' names", value)
+		return fmt.Errorf("%v; want a list of names", value)
 	}
-	for _, name := range names {
-		if !functionPattern.MatchString(name) {
-			return fmt.Errorf("%q is not a Lambda function's name; want 1 to 64 letters, digits, - or _", name)
+	for _, name := range given {
+		if !pattern.MatchString(name) {
+			return fmt.Errorf("%q is not %s", name, rule)
 		}
 	}
-	*to = names
+	*to = given
 	return nil
 }
 

@@ -18,6 +18,7 @@ var may = map[string][]string{
 	"logs":     {"deploy"},
 	"machine":  {"deploy"},
 	"notify":   {"deploy"},
+	"remote":   {"deploy"},
 	"script":   {},
 	"secret":   {"deploy"},
 	"source":   {"deploy"},
@@ -72,6 +73,21 @@ func TestRulesNameRealPackages(t *testing.T) {
 	for name := range may {
 		if !strings.HasSuffix(name, "...") && !slices.Contains(packages, module+"/internal/"+name) {
 			t.Errorf("there is a rule for internal/%s, and no such package", name)
+		}
+	}
+}
+
+// git is what only the function that fetches commits carries.
+var git = []string{"github.com/go-git/", "golang.org/x/crypto/ssh"}
+
+func TestGitIsForFetchAlone(t *testing.T) {
+	for _, line := range list(t, "-f", `{{.ImportPath}} {{join .Deps " "}}`, "./functions/...", "./cmd/...") {
+		words := strings.Fields(line)
+		carries := slices.ContainsFunc(words, func(imported string) bool {
+			return slices.ContainsFunc(git, func(p string) bool { return strings.HasPrefix(imported, p) })
+		})
+		if want := words[0] == module+"/functions/fetch"; carries != want {
+			t.Errorf("%s links go-git: %v, want %v", words[0], carries, want)
 		}
 	}
 }

@@ -40,6 +40,7 @@ var statuses = map[deploy.Kind]int{
 	deploy.Cancelled:         http.StatusConflict,
 	deploy.Superseded:        http.StatusConflict,
 	deploy.Fenced:            http.StatusConflict,
+	deploy.Unfetched:         http.StatusInternalServerError,
 	deploy.TestFailed:        http.StatusInternalServerError,
 	deploy.BuildFailed:       http.StatusInternalServerError,
 	deploy.DeployFailed:      http.StatusInternalServerError,

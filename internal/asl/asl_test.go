@@ -27,7 +27,7 @@ const (
 )
 
 // functions are the folders that the mutation tests pretend there are.
-var functions = []string{"prepare", "test", "build", "admit", "deploy", "shift", "healthcheck", "rollback", "settle", "api", "ofrep"}
+var functions = []string{"prepare", "fetch", "test", "build", "admit", "deploy", "shift", "healthcheck", "rollback", "settle", "api", "ofrep"}
 
 func read(t *testing.T) []byte {
 	t.Helper()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/url"
 	"os"
 	"slices"
 	"time"
@@ -39,6 +40,12 @@ func Load() *Env {
 		cfg.BaseEndpoint = &endpoint
 	}
 	return &Env{AWS: cfg, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil))}
+}
+
+// Local tells whether AWS itself is on this machine, where nothing on it is to be kept from anybody.
+func (e *Env) Local() bool {
+	u, err := url.Parse(aws.ToString(e.AWS.BaseEndpoint))
+	return err == nil && u.Hostname() == "127.0.0.1"
 }
 
 // credentials are the function's role's. Lambda starts another process before they run out.

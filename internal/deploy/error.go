@@ -14,6 +14,7 @@ const (
 	NotFound          Kind = "NotFound"          // what the caller named isn't there
 	Conflict          Kind = "Conflict"          // it is there, and its state forbids the request
 	TooLarge          Kind = "TooLarge"          // over a stated bound
+	Unfetched         Kind = "Unfetched"         // the commit's source has to be fetched first; never a deployment's end
 	TestFailed        Kind = "TestFailed"        // the commit's tests failed
 	BuildFailed       Kind = "BuildFailed"       // its build failed, or made other artifacts than it promised
 	DeployFailed      Kind = "DeployFailed"      // the target could not be changed
@@ -27,7 +28,7 @@ const (
 
 // Kinds lists every Kind, for the tests that hold the state machine and the API to them.
 var Kinds = []Kind{
-	Invalid, NotFound, Conflict, TooLarge, TestFailed, BuildFailed, DeployFailed, HealthCheckFailed, RollbackFailed,
+	Invalid, NotFound, Conflict, TooLarge, Unfetched, TestFailed, BuildFailed, DeployFailed, HealthCheckFailed, RollbackFailed,
 	Cancelled, Superseded, Fenced, Internal,
 }
 

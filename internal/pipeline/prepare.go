@@ -136,11 +136,22 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 	}
 	e.open = func(d *deploy.Deployment) error { return p.started(d, call.Execution, e.start) }
 	e.done, e.err = p.prepare(ctx, d)
+	if deploy.KindOf(e.err) == deploy.Unfetched {
+		return nil, errors.Join(p.wait(ctx, st, d, e), e.err)
+	}
 	err = p.finish(ctx, st, d, e)
 	if st.Runner = d.Runner; err == nil && d.Runner == deploy.RunnerCodeBuild {
 		err = cancelled(d) // whoever cancelled meanwhile knew of no build that could be told
 	}
 	return st, err
+}
+
+// wait leaves the stage open for the time after Fetch, and the deployment marked as this execution's.
+func (p *Prepare) wait(ctx context.Context, st *State, d *deploy.Deployment, e ended) error {
+	if e.attempt > 0 {
+		return nil
+	}
+	return p.update(ctx, st, d, e.open)
 }
 
 // prepare works on d as it was read; what it found is written with the stage's end, on d as it is by then.
@@ -261,11 +272,9 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, err
 
 // read fetches the bundle, checks every entry of it, and gives slipway.yaml.
 func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (text []byte, found bool, err error) {
-	b := d.Source
-	if b == nil {
-		if b, err = p.Sources.Stat(ctx, d.App, d.CommitSHA); err != nil {
-			return nil, false, err
-		}
+	b, err := p.bundle(ctx, d)
+	if err != nil {
+		return nil, false, err
 	}
 	f, err := os.CreateTemp("", "bundle-*.tar.gz")
 	if err != nil {
@@ -280,6 +289,27 @@ func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (text []byte, 
 	}
 	d.Source = b
 	return p.Scan(f, "slipway.yaml")
+}
+
+// bundle finds the commit's source. Where it can be fetched, and isn't there, it is Unfetched; and also where only some branches may
+// deploy: then it isn't enough that the commit is there, since nobody but the server knows which branch it is on.
+func (p *Prepare) bundle(ctx context.Context, d *deploy.Deployment) (*deploy.Bundle, error) {
+	if d.Source != nil {
+		return d.Source, nil
+	}
+	a, err := p.App(ctx, d.App)
+	if err != nil {
+		return nil, err
+	}
+	missing := deploy.Errorf(deploy.Unfetched, "source", "commit %s has to be fetched", d.CommitSHA)
+	if !a.Source.Uploaded() && len(d.Settings.Branches) > 0 {
+		return nil, missing
+	}
+	b, err := p.Sources.Stat(ctx, d.App, d.CommitSHA)
+	if !a.Source.Uploaded() && deploy.KindOf(err) == deploy.NotFound {
+		return nil, missing
+	}
+	return b, err
 }
 
 // rollback checks that there is something to undo and something to go back to. Both are looked at again when the

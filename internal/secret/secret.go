@@ -71,6 +71,18 @@ func (s *Store) Resolve(ctx context.Context, variables map[string]string) (resol
 	return resolved, masked, nil
 }
 
+// Value looks up what a reference names, ssm:NAME or secretsmanager:NAME; anything else is Invalid. The error is as Resolve's.
+func (s *Store) Value(ctx context.Context, reference string) (string, error) {
+	value, secret, err := s.lookUp(ctx, reference)
+	if err == nil && !secret {
+		err = deploy.Errorf(deploy.Invalid, "", "not a reference; want %sNAME or %sNAME", secretsMark, ssmMark)
+	}
+	if err != nil {
+		return "", err
+	}
+	return value, nil
+}
+
 func (s *Store) lookUp(ctx context.Context, value string) (found string, secret bool, err error) {
 	if name, ok := strings.CutPrefix(value, ssmMark); ok {
 		found, err = s.parameter(ctx, name)

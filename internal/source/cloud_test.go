@@ -143,3 +143,28 @@ func TestArtifactsOnTheCloud(t *testing.T) {
 		}
 	}
 }
+
+// TestPutBundle: the first one stays, whoever comes later with what.
+func TestPutBundle(t *testing.T) {
+	_, s := cloudBucket(t)
+	put := func(content string) (*deploy.Bundle, error) {
+		f, err := os.Create(filepath.Join(t.TempDir(), "bundle"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteString(content); err != nil {
+			t.Fatal(err)
+		}
+		return s.PutBundle(t.Context(), "shop", commit, f)
+	}
+	want := deploy.Bundle{Key: source.BundleKey("shop", commit), SHA256: digest([]byte("one"))}
+	for _, content := range []string{"one", "one", "two"} {
+		if b, err := put(content); err != nil || *b != want {
+			t.Errorf("%s: %+v, %v; want %+v", content, b, err, want)
+		}
+	}
+	if b, err := s.Stat(t.Context(), "shop", commit); err != nil || *b != want {
+		t.Errorf("%+v, %v", b, err)
+	}
+}

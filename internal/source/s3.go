@@ -62,6 +62,43 @@ func (s *S3) Stat(ctx context.Context, app, commit string) (*deploy.Bundle, erro
 	return &deploy.Bundle{Key: key, SHA256: sha}, nil
 }
 
+// PutBundle stores a commit's bundle, all of f, unless one is there already: then that one stays, and is the answer. The error is
+// TooLarge over MaxCompressed bytes, else as Stat's.
+func (s *S3) PutBundle(ctx context.Context, app, commit string, f *os.File) (*deploy.Bundle, error) {
+	if err := checkCommit(app, commit); err != nil {
+		return nil, err
+	}
+	key := BundleKey(app, commit)
+	sum := sha256.New()
+	_, err := f.Seek(0, io.SeekStart)
+	n := int64(0)
+	if err == nil {
+		n, err = io.Copy(sum, f)
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, deploy.Errorf(deploy.Internal, "source: store "+key, "%w", err)
+	}
+	if n > MaxCompressed {
+		return nil, deploy.Errorf(deploy.TooLarge, "source: "+key, "the bundle holds %d bytes; want at most %d", n, int64(MaxCompressed))
+	}
+	sha := hex.EncodeToString(sum.Sum(nil))
+	_, err = s.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &s.bucket, Key: &key, Body: f, ContentLength: &n, IfNoneMatch: aws.String("*"), ContentType: aws.String("application/gzip"),
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(sha)), Metadata: map[string]string{"sha256": sha},
+	})
+	var api smithy.APIError
+	if errors.As(err, &api) && api.ErrorCode() == "PreconditionFailed" {
+		return s.Stat(ctx, app, commit)
+	}
+	if err != nil {
+		return nil, deploy.Errorf(deploy.Internal, "source: store "+key, "%w", err)
+	}
+	return &deploy.Bundle{Key: key, SHA256: sha}, nil
+}
+
 // Fetch downloads a bundle into w from its start, checks it against b.SHA256 where that is known, and leaves w at its start again.
 // It gives the digest in hex. The error is NotFound, TooLarge over MaxCompressed bytes, or Invalid where the digest differs.
 func (s *S3) Fetch(ctx context.Context, b *deploy.Bundle, w *os.File) (sha string, err error) {

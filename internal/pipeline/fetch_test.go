@@ -1,0 +1,183 @@
+package pipeline_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/remote/remotetest"
+)
+
+// What a deployment passes whose commit is fetched, and one whose commit can't be.
+var (
+	wayFetched   = strings.Replace(wayUp, "Prepare", "Prepare Fetch Prepare", 1)
+	wayUnfetched = "Prepare Fetch SettleFailure Outcome Failed"
+)
+
+// keep puts a secret where functions find it.
+func keep(t *testing.T, name, value string) {
+	t.Helper()
+	_, err := secretsmanager.NewFromConfig(world.cloud.Config()).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name: aws.String("slipway/" + name), SecretString: &value})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fetched gives an app a git repository behind a token, with one good commit on main, and that commit.
+func (a *app) fetched(branches ...string) (*remotetest.Repository, string) {
+	a.t.Helper()
+	repo := remotetest.NewRepository(a.t)
+	repo.Allow("uploadpack.allowReachableSHA1InWant")
+	repo.Write("version", "one")
+	repo.Write("slipway.yaml", config())
+	sha := repo.Commit("one")
+	repo.Push("main")
+	keep(a.t, a.name, "t0ken")
+	a.Source = deploy.Source{Type: deploy.SourceGit, Token: "secretsmanager:" + a.name,
+		URL: remotetest.HTTP(a.t, repo.Root, remotetest.Token("x-access-token", "t0ken")) + "/shop.git"}
+	s := a.Environments["production"]
+	s.Branches = branches
+	a.Environments["production"] = s
+	a.apply()
+	return repo, sha
+}
+
+func TestFetched(t *testing.T) {
+	a := newApp(t)
+	_, sha := a.fetched()
+	r := a.deploy(sha)
+	d := r.wants(deploy.Success)
+	if got := r.states(); got != wayFetched {
+		t.Errorf("states:\n%s, want\n%s", got, wayFetched)
+	}
+	a.serves("one")
+	for _, name := range []string{"prepare", "fetch"} {
+		if s := d.Stage(name); s == nil || s.Outcome != deploy.Passed || s.Attempt != 1 {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	head, err := world.s3.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &world.out.Bucket, Key: &d.Source.Key})
+	if err != nil || head.Metadata["sha256"] != d.Source.SHA256 {
+		t.Errorf("%+v, %v; want %s", head, err, d.Source.SHA256)
+	}
+	again := a.deploy(sha)
+	again.wants(deploy.Success)
+	if got := again.states(); got != wayUp {
+		t.Errorf("the same commit again:\n%s, want\n%s", got, wayUp)
+	}
+}
+
+// TestFetchedBranch: where only main may be deployed, a commit of another branch is not, though its bundle is there and main was
+// claimed.
+func TestFetchedBranch(t *testing.T) {
+	a := newApp(t)
+	repo, sha := a.fetched("main")
+	repo.Git("checkout", "--quiet", "-b", "side")
+	repo.Write("version", "side")
+	side := repo.Commit("side")
+	repo.Push("side")
+	r := a.start(map[string]any{"commit_sha": sha, "branch": "main"})
+	r.wants(deploy.Success)
+	if got := r.states(); got != wayFetched {
+		t.Errorf("states:\n%s, want\n%s", got, wayFetched)
+	}
+	staging := a.Environments["production"]
+	staging.Branches = nil
+	a.Environments["staging"] = staging
+	a.apply()
+	a.start(map[string]any{"commit_sha": side, "branch": "main", "environment": "staging"}).wants(deploy.Success)
+	d := a.start(map[string]any{"commit_sha": side, "branch": "main"}).wants(deploy.Failed)
+	if d.ErrorKind != deploy.Invalid || !strings.HasPrefix(d.Error, "branch: commit "+side) {
+		t.Errorf("%s: %s", d.ErrorKind, d.Error)
+	}
+	again := a.start(map[string]any{"commit_sha": sha, "branch": "main"})
+	if d := again.wants(deploy.Success); again.states() != wayFetched || !strings.Contains(strings.Join(d.Logs, "\n"), "fetch passed: the bundle was there") {
+		t.Errorf("again: %s\n%s", again.states(), strings.Join(d.Logs, "\n"))
+	}
+}
+
+func TestUnfetched(t *testing.T) {
+	down, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	down.Close()
+	for name, row := range map[string]struct {
+		change func(a *app, repo *remotetest.Repository) (commit string)
+		kind   deploy.Kind
+		says   string
+	}{
+		"unknown commit": {func(*app, *remotetest.Repository) string { return strings.Repeat("a", 40) }, deploy.NotFound, "isn't in the repository; push it first"},
+		"bad token": {func(a *app, _ *remotetest.Repository) string {
+			keep(a.t, a.name+"/old", "0ld")
+			a.Source.Token += "/old"
+			return ""
+		}, deploy.Invalid, "source.token: 127.0.0.1"},
+		"no secret": {func(a *app, _ *remotetest.Repository) string {
+			a.Source.Token += "/none"
+			return ""
+		}, deploy.NotFound, "source.token: look up: there is no secret slipway/"},
+		"down": {func(a *app, _ *remotetest.Repository) string {
+			a.Source.URL = fmt.Sprintf("http://%s/shop.git", down.Addr())
+			return ""
+		}, deploy.Internal, "can't be reached"},
+		"silent": {func(a *app, _ *remotetest.Repository) string {
+			a.Source.URL = "http://" + silent(a.t) + "/shop.git"
+			return ""
+		}, deploy.Internal, "nothing moved for 20s"},
+		"too large": {func(_ *app, repo *remotetest.Repository) string {
+			repo.Write("zeros", strings.Repeat("\x00", 257<<20))
+			sha := repo.Commit("zeros")
+			repo.Push("main")
+			return sha
+		}, deploy.TooLarge, "over 268435456 bytes"},
+		"links out": {func(a *app, repo *remotetest.Repository) string {
+			if err := os.Symlink("../../etc/passwd", repo.Path("link")); err != nil {
+				a.t.Fatal(err)
+			}
+			sha := repo.Commit("link")
+			repo.Push("main")
+			return sha
+		}, deploy.Invalid, `entry "link" links to "../../etc/passwd"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t)
+			a.write("live", "zero")
+			repo, sha := a.fetched()
+			if changed := row.change(a, repo); changed != "" {
+				sha = changed
+			}
+			a.apply()
+			r := a.deploy(sha)
+			d := r.wants(deploy.Failed)
+			if d.ErrorKind != row.kind || !strings.Contains(d.Error, row.says) || strings.Contains(d.Error, "t0ken") || d.Changed != nil {
+				t.Errorf("%s: %q; want %s with %q", d.ErrorKind, d.Error, row.kind, row.says)
+			}
+			if got := r.states(); got != wayUnfetched {
+				t.Errorf("states:\n%s, want\n%s", got, wayUnfetched)
+			}
+			if out := r.ended(); *out.Error != string(row.kind) || !strings.Contains(*out.Cause, d.Error) {
+				t.Errorf("the execution tells %s: %s", *out.Error, *out.Cause)
+			}
+			a.serves("zero")
+		})
+	}
+}
+
+// silent listens and says nothing.
+func silent(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}

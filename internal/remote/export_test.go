@@ -1,0 +1,13 @@
+package remote
+
+import (
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// Signed is what CodeCommit is asked with.
+func Signed(c aws.Credentials, region, host, path string, now time.Time) (user, password string) {
+	s := signed(c, region, host, path, now)
+	return s.user, s.password
+}

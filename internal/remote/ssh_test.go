@@ -1,0 +1,61 @@
+package remote_test
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/remote"
+	"github.com/slipway-cd/slipway/internal/remote/remotetest"
+)
+
+func publicText(s ssh.Signer) string {
+	return base64.StdEncoding.EncodeToString(s.PublicKey().Marshal())
+}
+
+func TestSSH(t *testing.T) {
+	repo := remotetest.NewRepository(t)
+	repo.Allow(byID)
+	repo.Write("v", "1")
+	one := repo.Commit("one")
+	repo.Write("v", "2")
+	repo.Commit("two")
+	repo.Push("main")
+	server := remotetest.Serve(t, repo.Root)
+	other, otherKey := remotetest.NewKey(t)
+	right := remote.Request{Commit: one, Branch: "main", Verify: true, Secret: server.Key,
+		Source: deploy.Source{Type: deploy.SourceGit, URL: "ssh://git@" + server.Address + "/shop.git", HostKeys: []string{server.HostKey}}}
+	got := seen{}
+	if _, err := here.Fetch(t.Context(), right, got.add); err != nil || got["v"] != "644 0 1" {
+		t.Fatalf("%v, %v", got, err)
+	}
+	for name, row := range map[string]struct {
+		change func(r *remote.Request)
+		kind   deploy.Kind
+		field  string
+	}{
+		"another host":   {func(r *remote.Request) { r.Source.HostKeys = []string{"ssh-ed25519 " + publicText(other)} }, deploy.Invalid, "source.host_keys"},
+		"no host":        {func(r *remote.Request) { r.Source.HostKeys = nil }, deploy.Invalid, "source.host_keys"},
+		"another key":    {func(r *remote.Request) { r.Secret = otherKey }, deploy.Invalid, "source.ssh_key"},
+		"no key":         {func(r *remote.Request) { r.Secret = "s3cret" }, deploy.Invalid, "source.ssh_key"},
+		"no repository":  {func(r *remote.Request) { r.Source.URL = "ssh://git@" + server.Address + "/nothing.git" }, deploy.NotFound, "source.url"},
+		"a quote":        {func(r *remote.Request) { r.Source.URL = "ssh://git@" + server.Address + "/a'b.git" }, deploy.NotFound, "source.url"},
+		"unknown commit": {func(r *remote.Request) { r.Commit, r.Verify = strings.Repeat("a", 40), false }, deploy.NotFound, "commit_sha"},
+		"unknown branch": {func(r *remote.Request) { r.Branch = "other" }, deploy.NotFound, "branch"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := right
+			row.change(&r)
+			_, err := here.Fetch(t.Context(), r, seen{}.add)
+			if deploy.KindOf(err) != row.kind || deploy.FieldOf(err) != row.field {
+				t.Errorf("got %s %v, want %s %s", deploy.KindOf(err), err, row.kind, row.field)
+			}
+			if err != nil && (strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "PRIVATE")) {
+				t.Errorf("the error shows the key: %v", err)
+			}
+		})
+	}
+}
