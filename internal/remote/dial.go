@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -69,7 +70,8 @@ func (c *restless) Write(p []byte) (int, error) {
 
 // silence says what ran out.
 func (c *restless) silence(err error) error {
-	if t, ok := err.(net.Error); ok && t.Timeout() {
+	var t net.Error
+	if errors.As(err, &t) && t.Timeout() {
 		return fmt.Errorf("nothing moved for %s: %w", c.idle, err)
 	}
 	return err
