@@ -136,6 +136,9 @@ func (c *compiler) flag(f *flag, r *reading, where map[*node]*place) {
 	c.schedule(f, r)
 	if r.state == "DISABLED" {
 		f.fixed, f.fallback, f.gate = true, Result{Reason: Disabled, Metadata: metadata}, nil
+		if r.simple != nil { // off is off, whatever the code's default is
+			f.fallback = answer(&f.variants[1], Disabled, metadata)
+		}
 	}
 }
 

@@ -66,6 +66,8 @@ func (e *explainer) flag(key string, r Result) {
 		e.say("the flag is archived")
 	case r.ErrorCode == ParseError && compiled.fixed:
 		e.say("the flag is broken: %s", r.ErrorDetails)
+	case source.state == "DISABLED" && source.simple != nil:
+		e.say("the flag is disabled: off for everybody")
 	case source.state == "DISABLED":
 		e.say("the flag is disabled: the code's default counts")
 	case compiled.gate != nil && !e.gate(compiled):

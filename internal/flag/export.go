@@ -53,7 +53,7 @@ func (e *exporter) flag(key string, d Definition) []byte {
 	if d.Simple != nil {
 		plain.State = "ENABLED"
 		if d.State == "DISABLED" {
-			plain.State = d.State
+			e.note(key, "it is disabled: exported as off for everybody with the reason STATIC, since flagd answers a disabled flag by the code's default")
 		}
 		plain.Variants = map[string]json.RawMessage{"on": json.RawMessage("true"), "off": json.RawMessage("false")}
 	}
@@ -112,6 +112,10 @@ var timestamp = rule{"var": "$flagd.timestamp"}
 
 func (e *exporter) expression(key string, d Definition) expression {
 	var x expression
+	if d.Simple != nil && d.State == "DISABLED" {
+		off := "off"
+		return expression{fallback: &off}
+	}
 	if d.Simple != nil {
 		x = e.simple(key, d)
 	} else {
@@ -294,7 +298,7 @@ func (e *exporter) keyed(buckets list, bucketBy, flagKey string) any {
 func (e *exporter) prerequisite(p Prerequisite) any {
 	d, ok := e.definitions[p.Flag]
 	if !ok || d.Archived || d.State == "DISABLED" {
-		return false
+		return ok && !d.Archived && d.Simple != nil && p.Variant == "off"
 	}
 	x := e.expression(p.Flag, d)
 	isDefault := x.fallback != nil && *x.fallback == p.Variant

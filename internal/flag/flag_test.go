@@ -250,6 +250,34 @@ func TestSwitches(t *testing.T) {
 	}
 }
 
+// A short form that is switched off is off, also for code whose own default is true, and in what plain flagd is given.
+func TestSwitchedOff(t *testing.T) {
+	text := `{"flags":{"f":{"state":"DISABLED","enabled":true,"rollout_percent":50,"users":["eve"],"schedule":{"until":"2099-01-01T00:00:00Z"}},
+		"on":{"enabled":true,"prerequisites":[{"flag":"f","variant":"on"}]},"off":{"enabled":true,"prerequisites":[{"flag":"f","variant":"off"}]}}}`
+	set := compile(t, text)
+	eve := &flag.Context{TargetingKey: "eve"}
+	if r := set.Evaluate("f", eve); r.Value != false || r.Variant != "off" || r.Reason != flag.Disabled {
+		t.Errorf("%+v; want off, because it is disabled", r)
+	}
+	document, err := flag.ParseDocument([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, notes := document.Flagd()
+	exported := compile(t, string(plain))
+	for _, key := range []string{"f", "on", "off"} {
+		if got, want := exported.Evaluate(key, eve).Value, set.Evaluate(key, eve).Value; got != want || want != (key == "off") {
+			t.Errorf("%s: %v, exported %v", key, want, got)
+		}
+	}
+	if len(notes) == 0 || !strings.Contains(notes[0].Message, "disabled") {
+		t.Errorf("notes %v; want one on the reason", notes)
+	}
+	if steps := set.Explain("f", eve).Steps; len(steps) == 0 || steps[0] != "the flag is disabled: off for everybody" {
+		t.Errorf("explained as %q", steps)
+	}
+}
+
 func TestDocument(t *testing.T) {
 	text := `{"flags":{"a":{"enabled":true,"rollout_percent":0,"users":[]},"b":{"state":"ENABLED","variants":{"x":10},"targeting":{"if":[{"$ref":"s"},"x"]}}},"$evaluators":{"s":{"!":{"var":"k"}}},"metadata":{"version":"1"}}`
 	d, err := flag.ParseDocument([]byte(text))

@@ -64,7 +64,7 @@ func FuzzCompile(f *testing.F) {
 
 func check(t *testing.T, key string, r flag.Result) {
 	switch {
-	case r.Reason == "", (r.Reason == flag.ReasonError) != (r.ErrorCode != ""), (r.Value == nil) != (r.JSON == nil), r.Value != nil && r.Reason == flag.Disabled:
+	case r.Reason == "", (r.Reason == flag.ReasonError) != (r.ErrorCode != ""), (r.Value == nil) != (r.JSON == nil), r.Value != nil && r.Value != false && r.Reason == flag.Disabled:
 		t.Fatalf("%s: %+v", key, r)
 	}
 	if r.JSON != nil && !json.Valid(r.JSON) {

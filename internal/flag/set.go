@@ -41,7 +41,7 @@ const (
 	Static         Reason = "STATIC"          // there is no rule
 	Default        Reason = "DEFAULT"         // the rule didn't match
 	TargetingMatch Reason = "TARGETING_MATCH" // the rule gave a variant
-	Disabled       Reason = "DISABLED"        // the flag is off, or its schedule or a prerequisite is
+	Disabled       Reason = "DISABLED"        // the flag is off, or its schedule or a prerequisite is; a value comes with it in the short form alone
 	ReasonError    Reason = "ERROR"
 )
 
