@@ -156,6 +156,7 @@ func TestCodeBuildAnswers(t *testing.T) {
 		{"Refused", nil, deploy.Failed, deploy.Internal, "the build could not be run: CodeBuild.AccessDeniedException: User is not", ""},
 		{"Late", went("test?"), deploy.Failed, deploy.TestFailed, "test script: CodeBuild had not ended the build when the machine's time", " test:failed"},
 		{"Empty", nil, deploy.Failed, deploy.Internal, "the build could not be run: States.TaskFailed", ""},
+		{"Empty", failed, deploy.Failed, deploy.TestFailed, "I am superseded", " test:failed"},
 		{"Succeeded", nil, deploy.Failed, deploy.Internal, "says that it succeeded and left no result", ""},
 		{"Succeeded", went("test"), deploy.Failed, deploy.Internal, "says that it succeeded and left no result", " test:passed"},
 		{"Succeeded", failed, deploy.Failed, deploy.Internal, "says that it succeeded and left no result", " test:failed"},

@@ -151,6 +151,9 @@ func (a *Answer) verdict(result *deploy.Deployment) error {
 	if strings.HasPrefix(a.refusal, "States.Timeout:") {
 		return a.outside(result, "CodeBuild had not ended the build when the machine's time for it was over")
 	}
+	if strings.HasPrefix(a.refusal, "States.TaskFailed:") && result.Error != "" {
+		return a.inside(result) // a cause that Step Functions cut is no JSON any more
+	}
 	return deploy.Errorf(deploy.Internal, "codebuild", "the build could not be run: %s", a.refusal)
 }
 
