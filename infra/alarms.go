@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatchactions"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -25,7 +26,7 @@ const manyErrors = 5
 
 // newAlarms makes the alarms; docs/operations.md says of each what it means and what to do. The settings' SNS topic hears of
 // them where there is one.
-func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.StateMachine, functions map[string]awslambda.Function) []awscloudwatch.IAlarm {
+func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.StateMachine, functions map[string]awslambda.Function, dead awssqs.Queue) []awscloudwatch.IAlarm {
 	a := &alarms{scope: constructs.NewConstruct(scope, jsii.String("Alarms"))}
 	if s.AlarmTopic != "" {
 		topic := awssns.Topic_FromTopicArn(a.scope, jsii.String("Topic"), jsii.String(s.AlarmTopic))
@@ -35,11 +36,12 @@ func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.
 	a.add("dirty", "An environment is neither on the new release nor on the one before, and stays locked",
 		1, count(pipeline.DirtyMetric))
 	a.flags()
+	a.events(dead)
 	a.add("executions-failed", "A deployment did not go live", 1, machine.MetricFailed(sum))
 	a.add("executions-aborted", "Somebody stopped an execution, which cleans nothing up", 1, machine.MetricAborted(sum))
 	for _, h := range handlers {
 		fn, few := functions[h.name], manyErrors
-		if h.name == "settle" || h.name == "api" || h.name == "ofrep" {
+		if h.name == "settle" || h.name == "api" || h.name == "ofrep" || h.name == "webhook" {
 			few = 1
 		}
 		a.add(h.name+"-errors", "The function "+functionName(h.name)+" fails", few, fn.MetricErrors(sum))

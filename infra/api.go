@@ -68,6 +68,7 @@ func startLimits() *map[string]*awsapigateway.MethodDeploymentOptions {
 	for _, route := range starting {
 		limits[route] = &awsapigateway.MethodDeploymentOptions{ThrottlingRateLimit: jsii.Number(startsPerSecond), ThrottlingBurstLimit: jsii.Number(startBurst)}
 	}
+	limits[webhookPath+"/POST"] = &awsapigateway.MethodDeploymentOptions{ThrottlingRateLimit: jsii.Number(webhooksPerSecond), ThrottlingBurstLimit: jsii.Number(webhookBurst)}
 	return &limits
 }
 

@@ -31,9 +31,8 @@ func newData(scope constructs.Construct, s Settings) *data {
 		bus:         awsevents.NewEventBus(scope, jsii.String("Bus"), &awsevents.EventBusProps{EventBusName: jsii.String("slipway")}),
 		output:      newLogGroup(scope, "Output", OutputGroup, s),
 	}
-	d.flags.Node().DefaultChild().(awsdynamodb.CfnTable).SetTimeToLiveSpecification(&awsdynamodb.CfnTable_TimeToLiveSpecificationProperty{
-		AttributeName: jsii.String("expires"), Enabled: jsii.Bool(true), // counts of evaluations alone have it
-	})
+	forget(d.deployments) // requests alone have it
+	forget(d.flags)       // counts of evaluations alone have it
 	addIndex(d.deployments, "by-environment", "app_environment")
 	addIndex(d.deployments, "by-app", "app")
 	addIndex(d.deployments, "by-time", "kind")
@@ -51,6 +50,13 @@ func newTable(scope constructs.Construct, id string, s Settings) awsdynamodb.Tab
 		},
 		DeletionProtection: jsii.Bool(s.Removal == Retain),
 		RemovalPolicy:      s.removalPolicy(),
+	})
+}
+
+// forget lets DynamoDB delete what its attribute expires says is over.
+func forget(table awsdynamodb.Table) {
+	table.Node().DefaultChild().(awsdynamodb.CfnTable).SetTimeToLiveSpecification(&awsdynamodb.CfnTable_TimeToLiveSpecificationProperty{
+		AttributeName: jsii.String("expires"), Enabled: jsii.Bool(true),
 	})
 }
 

@@ -42,6 +42,8 @@ var handlers = []handler{
 	{"rollback", "Takes the target back to the release before", 870, scripting, workspace, mayRollBack},
 	{"settle", "Writes the outcome, frees the lock and hands it on", 100, light, 0, maySettle},
 	{"api", "Answers the control API", 29, light, 0, mayServeAPI},
+	{"commit", "Deploys the commits that events tell of", 60, light, 0, mayCommit},
+	{"webhook", "Deploys the commits that GitHub tells of", 20, light, 0, mayHear},
 	{"ofrep", "Evaluates flags for applications", 10, light, 0, mayServeFlags},
 }
 

@@ -25,6 +25,8 @@ var named = regexp.MustCompile(`^(` + strings.Join([]string{
 	here("ssm", `parameter/slipway/\*`),                                                // what operators put there for scripts
 	here("secretsmanager", `secret:slipway/\*`),                                        // the same
 	here("codecommit", `[A-Za-z0-9_.-]+`),                                              // one repository
+	here("secretsmanager", `secret:slipway/github-webhook-\?{6}`),                      // whose end is Secrets Manager's own
+	here("sqs", `slipway-dead-events`),                                                 //
 }, "|") + `)$`)
 
 func here(service, name string) string {
@@ -108,13 +110,14 @@ func TestWhoMay(t *testing.T) {
 		"events:PutEvents":              "deploy rollback settle shift",
 		"s3:PutObject":                  "api build builds fetch prepare",
 		"ssm:GetParameter":              "build builds deploy fetch rollback settle shift test",
-		"secretsmanager:GetSecretValue": "build builds deploy fetch rollback settle shift test",
+		"secretsmanager:GetSecretValue": "build builds deploy fetch rollback settle shift test webhook",
 		"codecommit:GitPull":            "fetch",
-		"states:StartExecution":         "api",
+		"states:StartExecution":         "api commit webhook",
+		"sqs:SendMessage":               "commit",
 		"states:SendTaskSuccess":        "admit api settle",
 		"states:SendTaskFailure":        "admit api settle",
 		"logs:GetLogEvents":             "api",
-		"dynamodb:Query":                "api",
+		"dynamodb:Query":                "api commit webhook",
 	}
 	got := map[string][]string{}
 	for _, s := range statements(t, otherSlipway) {
@@ -152,6 +155,7 @@ func TestPoliciesAllowWhatTheProgramCalls(t *testing.T) {
 	used := map[string]bool{
 		"s3:ListBucket":       true, // so that a missing object is a 404
 		"s3:GetObjectVersion": true, // CodeBuild's own, for a build's source
+		"sqs:SendMessage":     true, // Lambda itself, of an event that the function failed at
 		"dynamodb:UpdateItem": true, // types.Update in a transaction
 		"codecommit:GitPull":  true, // git's own protocol, which is no operation
 	}

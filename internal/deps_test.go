@@ -29,6 +29,7 @@ var may = map[string][]string{
 	"pipeline": {"deploy", "script"},
 	"ofrep":    {"deploy", "flag"},
 	"launch":   {"deploy"},
+	"trigger":  {"deploy", "launch"},
 	"api":      {"board", "deploy", "flag", "launch"},
 	"local":    {"local/emulator"},
 	"asl":      {"deploy"},

@@ -27,7 +27,7 @@ const (
 )
 
 // functions are the folders that the mutation tests pretend there are.
-var functions = []string{"prepare", "fetch", "test", "build", "admit", "deploy", "shift", "healthcheck", "rollback", "settle", "api", "ofrep"}
+var functions = []string{"prepare", "fetch", "test", "build", "admit", "deploy", "shift", "healthcheck", "rollback", "settle", "api", "ofrep", "commit", "webhook"}
 
 func read(t *testing.T) []byte {
 	t.Helper()
@@ -63,7 +63,7 @@ func TestMachine(t *testing.T) {
 	for _, fault := range asl.Check(m, folders) {
 		t.Error(fault)
 	}
-	called := map[string]bool{"api": true, "ofrep": true} // HTTP calls these two
+	called := map[string]bool{"api": true, "ofrep": true, "webhook": true, "commit": true} // HTTP and events call these
 	for _, name := range m.Names() {
 		function := strings.TrimSuffix(strings.TrimPrefix(m.States[name].Parameters.FunctionName, "${"), "FunctionArn}")
 		called[strings.ToLower(function)] = true

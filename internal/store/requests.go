@@ -23,6 +23,18 @@ func (s *Store) Request(ctx context.Context, key string) (*deploy.Request, error
 	return &r, nil
 }
 
+// Remember keeps the answer to a request that made nothing by itself, where the key is new.
+func (s *Store) Remember(ctx context.Context, r deploy.Request) error {
+	it, err := item(requestKey(r.Key), r, nil)
+	if err != nil {
+		return err
+	}
+	if err := s.put(ctx, it, 0); !errors.Is(err, errOvertaken) {
+		return err
+	}
+	return nil
+}
+
 // Tip reads a branch's last deployed push, consistently; nil where nothing of it was deployed yet.
 func (s *Store) Tip(ctx context.Context, app, environment, branch string) (*deploy.Tip, error) {
 	var t deploy.Tip

@@ -90,6 +90,20 @@ func TestCreateOnceLosesItsAnswer(t *testing.T) {
 	}
 }
 
+func TestRemember(t *testing.T) {
+	ctx, s := t.Context(), store.New(db, table)
+	for _, answer := range []string{"first", "second"} {
+		r := request("remembered", time.Now().Add(time.Hour))
+		r.Answer = answer
+		if err := s.Remember(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := s.Request(ctx, "remembered"); err != nil || r == nil || r.Answer != "first" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestTip(t *testing.T) {
 	ctx, s := t.Context(), store.New(db, table)
 	if tip, err := s.Tip(ctx, "tips", "production", "release/1"); tip != nil || err != nil {

@@ -1,14 +1,17 @@
 """Starts MiniStack with what Slipway needs of AWS and MiniStack lacks.
 
-Four things are changed, all from outside, so that the package on disk stays as its authors published it:
+Six things are changed, all from outside, so that the package on disk stays as its authors published it:
 
 - answers to functions leave at once: Nagle's algorithm made a warm invoke take 52 ms, of which 42 were a wait;
 - a function that says nothing is waited for 5 ms instead of 50: ours log before they answer;
 - an alias's weights are honoured by Invoke, Step Functions and function URLs, by chance, as AWS does it;
+- an event that EventBridge brings to a function is tried again when that fails, and goes to the function's destination
+  for failures in the end, as any asynchronous call does; MiniStack itself does so for Invoke alone;
 - CodeBuild's builds run (builds.py);
 - with SLIPWAY_TETHER=FOLDER the server, its functions and their scripts end when standard input does, and the folder
   goes: whoever started a private cloud holds the other end, so that even a starter that was killed leaves nothing.
 """
+import json
 import os
 import random
 import shutil
@@ -51,7 +54,7 @@ if "SLIPWAY_TETHER" in os.environ:
 socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
 from ministack.core import lambda_runtime as runtime  # noqa: E402
-from ministack.services import lambda_svc as functions  # noqa: E402
+from ministack.services import eventbridge, lambda_svc as functions  # noqa: E402
 
 QUIET = 0.005  # seconds until a function's first line
 drain = runtime.Worker._drain_stderr_bounded
@@ -81,7 +84,17 @@ async def invoke(name, event, headers, path_qualifier=None, query_params=None, i
     return await inner(name, event, headers, pick(functions._functions.get(name), asked) or path_qualifier, query_params)
 
 
+def deliver(arn, payload, inner=eventbridge._dispatch_to_lambda):
+    """Brings an event to a function. Ours are called without a qualifier; others are left to MiniStack."""
+    function, config, _ = functions._get_func_record_for_ref(arn)
+    if function and config and arn == config.get("FunctionArn"):
+        functions.invoke_async_with_retry(function, json.loads(payload))
+    else:
+        inner(arn, payload)
+
+
 functions._effective_func_record_for_qualifier = record
+eventbridge._dispatch_to_lambda = deliver
 functions._invoke = invoke
 
 import builds  # noqa: E402,F401

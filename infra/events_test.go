@@ -1,0 +1,114 @@
+package infra_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// openRoute is the only one that needs no signature of AWS.
+const openRoute = "POST /webhooks/github"
+
+func TestOpenRoute(t *testing.T) {
+	open := 0
+	for id, m := range slipway.of(t, "AWS::ApiGateway::Method") {
+		if m.text("AuthorizationType") == "AWS_IAM" {
+			continue
+		}
+		open++
+		if route := m.text("HttpMethod") + " " + pathOf(slipway, m.text("ResourceId")); route != openRoute || m.text("AuthorizationType") != "NONE" {
+			t.Errorf("%s (%s) is open", route, id)
+		}
+		if !strings.HasSuffix(m.text("Integration", "Uri"), "/functions/${WebhookFunction.Arn}/invocations") {
+			t.Errorf("it goes to %v", m.at("Integration"))
+		}
+	}
+	if open != 1 {
+		t.Errorf("%d open routes, want 1", open)
+	}
+	for _, stage := range slipway.of(t, "AWS::ApiGateway::Stage") {
+		settings, _ := stage.at("MethodSettings").([]any)
+		if !slices.ContainsFunc(settings, func(s any) bool {
+			o := s.(object)
+			return o["HttpMethod"] == "POST" && o["ResourcePath"] == "/~1webhooks~1github" && o["ThrottlingRateLimit"] == 10.0 && o["ThrottlingBurstLimit"] == 20.0
+		}) {
+			t.Errorf("the open route has no limit of its own: %v", settings)
+		}
+	}
+}
+
+// TestPushRules: each event that tells of a commit comes to the function, or to the dead letters.
+func TestPushRules(t *testing.T) {
+	rules, queue := map[string]object{}, "${EventsDead"
+	for id, r := range slipway.of(t, "AWS::Events::Rule") {
+		targets := r.at("Targets").([]any)
+		target := targets[0].(object)
+		if len(targets) != 1 || target["Arn"] != "${CommitFunction.Arn}" {
+			continue
+		}
+		dead := fmt.Sprint(target["DeadLetterConfig"].(object)["Arn"])
+		if retry := target["RetryPolicy"].(object); !strings.HasPrefix(dead, queue) || retry["MaximumRetryAttempts"] != 20.0 || retry["MaximumEventAgeInSeconds"] != 3600.0 {
+			t.Errorf("%s: %v", id, target)
+		}
+		pattern := r.at("EventPattern").(object)
+		rules[fmt.Sprint(r.at("EventBusName"))+" "+fmt.Sprint(pattern["source"])+" "+fmt.Sprint(pattern["detail-type"])] = pattern
+		called := 0
+		for _, p := range slipway.of(t, "AWS::Lambda::Permission") {
+			if p.text("Principal") == "events.amazonaws.com" && p.text("SourceArn") == "${"+id+".Arn}" && p.text("FunctionName") == "${CommitFunction}" {
+				called++
+			}
+		}
+		if called != 1 {
+			t.Errorf("%s may call the function by %d permissions", id, called)
+		}
+	}
+	var got []string
+	for name := range rules {
+		got = append(got, strings.NewReplacer(busName(t), "BUS").Replace(name))
+	}
+	slices.Sort(got)
+	want := []string{"<nil> [aws.codecommit] [CodeCommit Repository State Change]", "<nil> [slipway] [Commit Pushed]", "BUS [slipway] [Commit Pushed]"}
+	if !slices.Equal(got, want) {
+		t.Errorf("rules %q, want %q", got, want)
+	}
+	detail := rules[want[0]]["detail"]
+	if fmt.Sprint(detail) != "map[event:[referenceCreated referenceUpdated] referenceType:[branch]]" {
+		t.Errorf("of CodeCommit: %v", detail)
+	}
+}
+
+func busName(t *testing.T) string {
+	for id := range slipway.of(t, "AWS::Events::EventBus") {
+		return "${" + id + "}"
+	}
+	return "?"
+}
+
+func TestDeadEvents(t *testing.T) {
+	for id, q := range slipway.of(t, "AWS::SQS::Queue") {
+		if q.text("QueueName") != "slipway-dead-events" || q.at("SqsManagedSseEnabled") != true || q.at("MessageRetentionPeriod") != 1209600.0 {
+			t.Errorf("%s: %v", id, q.Properties)
+		}
+	}
+	for _, c := range slipway.of(t, "AWS::Lambda::EventInvokeConfig") {
+		to := fmt.Sprint(c.at("DestinationConfig", "OnFailure", "Destination"))
+		if !strings.HasPrefix(to, "${EventsDead") || c.at("MaximumRetryAttempts") != 2.0 || c.text("FunctionName") != "${CommitFunction}" {
+			t.Errorf("%v", c.Properties)
+		}
+	}
+	for id, p := range slipway.of(t, "AWS::SQS::QueuePolicy") {
+		for _, s := range p.at("PolicyDocument", "Statement").([]any) {
+			s := s.(object)
+			text := fmt.Sprint(s["Condition"])
+			switch {
+			case s["Effect"] == "Deny":
+				if !strings.Contains(text, "aws:SecureTransport:false") {
+					t.Errorf("%s denies on %s", id, text)
+				}
+			case s["Action"] != "sqs:SendMessage" || fmt.Sprint(s["Principal"]) != "map[Service:events.amazonaws.com]" || strings.Count(text, ".Arn}") != 3:
+				t.Errorf("%s allows %v", id, s)
+			}
+		}
+	}
+}

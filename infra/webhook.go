@@ -1,0 +1,34 @@
+package infra
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// webhookPath is GitHub's: the one route that needs no signature of AWS. Its function lets in who knows the secret.
+const webhookPath = "/webhooks/github"
+
+// Everybody may knock, so that there is less room at this door than at the others: a flood leaves the API's own alone.
+const (
+	webhooksPerSecond = 10
+	webhookBurst      = 20
+)
+
+// webhookSecret is what operators put there: the webhook's secret, or two, one a line, while one replaces the other.
+const webhookSecret = "slipway/github-webhook"
+
+func newWebhook(scope constructs.Construct, api awsapigateway.RestApi, fn awslambda.Function) {
+	scope = constructs.NewConstruct(scope, jsii.String("Webhook"))
+	api.Root().ResourceForPath(jsii.String(webhookPath)).AddMethod(jsii.String("POST"), invoke(scope, api, fn), &awsapigateway.MethodOptions{
+		AuthorizationType: awsapigateway.AuthorizationType_NONE,
+	})
+}
+
+// mayHear is what the webhook takes: its own secret, and launching. Secrets Manager ends a secret's ARN with six
+// characters of its own.
+func mayHear(r *resources) []awsiam.PolicyStatement {
+	return append(r.launching(), allow(arns(r.stack, "secretsmanager", "secret:"+webhookSecret+"-??????"), "secretsmanager:GetSecretValue"))
+}
