@@ -38,6 +38,38 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// TestDocumentIsOfTheStack: the OpenAPI document has the routes of the REST API, and calls open the one that is.
+func TestDocumentIsOfTheStack(t *testing.T) {
+	var got, want []string
+	for _, m := range slipway.of(t, "AWS::ApiGateway::Method") {
+		want = append(want, m.text("HttpMethod")+" "+pathOf(slipway, m.text("ResourceId"))+" "+strconv.FormatBool(m.text("AuthorizationType") == "AWS_IAM"))
+	}
+	var doc struct {
+		Security []any
+		Paths    map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(api.Document(), &doc); err != nil || len(doc.Security) != 1 {
+		t.Fatalf("%v, %v", doc.Security, err)
+	}
+	for path, methods := range doc.Paths {
+		for method, text := range methods {
+			if method == "parameters" {
+				continue
+			}
+			var op struct{ Security *[]any }
+			if err := json.Unmarshal(text, &op); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, strings.ToUpper(method)+" "+path+" "+strconv.FormatBool(op.Security == nil))
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("openapi.json has\n%s\nthe stack\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 // TestRefusalsAreProblems: what API Gateway refuses by itself reads as what the function refuses.
 func TestRefusalsAreProblems(t *testing.T) {
 	got := map[string]int{}
