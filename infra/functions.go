@@ -44,6 +44,7 @@ var handlers = []handler{
 	{"api", "Answers the control API", 29, light, 0, mayServeAPI},
 	{"commit", "Deploys the commits that events tell of", 60, light, 0, mayCommit},
 	{"webhook", "Deploys the commits that GitHub tells of", 20, light, 0, mayHear},
+	{"codepipeline", "Deploys what a pipeline hands over", 280, scripting, fetching, mayAnswerPipelines},
 	{"ofrep", "Evaluates flags for applications", 10, light, 0, mayServeFlags},
 }
 

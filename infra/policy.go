@@ -168,6 +168,12 @@ func maySettle(r *resources) []awsiam.PolicyStatement {
 	return concat(r.scripts(), r.hooking(), []awsiam.PolicyStatement{r.places(), allow(r.machine, answer...)})
 }
 
+// mayAnswerPipelines reads no artifact by its own rights: each job brings the credentials for its own.
+func mayAnswerPipelines(r *resources) []awsiam.PolicyStatement {
+	return append(r.findSource(), r.records(), allow(r.sources, "s3:PutObject"), allow(r.machine, "states:StartExecution"),
+		allow([]*string{jsii.String("*")}, "codepipeline:PutJobSuccessResult", "codepipeline:PutJobFailureResult"))
+}
+
 func mayServeAPI(r *resources) []awsiam.PolicyStatement {
 	return append(r.findSource(), r.records(),
 		allow(append(r.table, r.indexes...), "dynamodb:Query"),

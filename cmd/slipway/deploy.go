@@ -8,6 +8,7 @@ import (
 
 	"github.com/slipway-cd/slipway/internal/api"
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/source"
 )
 
 type deployOptions struct {
@@ -23,7 +24,10 @@ func newDeploy(p *program) *cobra.Command {
 		Short: "Deploy a commit of the git repository here",
 		Long: `Deploy a commit of the git repository here: exactly the commit, never what is
 changed in the working tree. It is bundled and uploaded, then tested, built, put
-live and checked; a bad release is taken back.`,
+live and checked; a bad release is taken back.
+
+An app whose source is a git server gets no upload: the commit is fetched from there,
+so push it first.`,
 		Example: "  slipway deploy --wait\n  slipway deploy --app shop --env staging --ref v1.4.0",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return opts.run(cmd.Context()) },
@@ -50,7 +54,7 @@ func (o *deployOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	commit, err := o.upload(ctx, c.place, a, o.ref)
+	commit, err := o.commit(ctx, c, a)
 	if err != nil {
 		return err
 	}
@@ -60,6 +64,18 @@ func (o *deployOptions) run(ctx context.Context) error {
 		return err
 	}
 	return o.started(ctx, c, &d, o.wait)
+}
+
+// commit uploads the commit, or where the app's commits are fetched, only finds out which it is.
+func (o *deployOptions) commit(ctx context.Context, c *client, a *deploy.App) (source.Commit, error) {
+	if a.Source.Uploaded() {
+		return o.upload(ctx, c.place, a, o.ref)
+	}
+	commit, pushed, err := source.Resolve(ctx, o.dir, o.ref)
+	if err == nil && !pushed {
+		fmt.Fprintf(o.err, "No branch of a remote is known here to have %s. %s fetches its commits: push it first.\n", deploy.ShortCommit(commit.SHA), a.Name)
+	}
+	return commit, err
 }
 
 // started shows a deployment that has begun, and waits for its end where that is wanted.

@@ -42,6 +42,14 @@ func Load() *Env {
 	return &Env{AWS: cfg, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil))}
 }
 
+// Endpoint is where a service is, by its name in the SDK's variables: the local cloud has not all of them. Nil is the service's own.
+func (e *Env) Endpoint(service string) *string {
+	if endpoint := os.Getenv("AWS_ENDPOINT_URL_" + service); endpoint != "" {
+		return &endpoint
+	}
+	return e.AWS.BaseEndpoint
+}
+
 // Local tells whether AWS itself is on this machine, where nothing on it is to be kept from anybody.
 func (e *Env) Local() bool {
 	u, err := url.Parse(aws.ToString(e.AWS.BaseEndpoint))

@@ -37,6 +37,16 @@ func Pack(ctx context.Context, repo, ref string, w io.Writer) (Commit, error) {
 	return c, g.archive(c.SHA, w)
 }
 
+// Resolve finds the commit that ref names, as Pack does, and tells whether a branch of a remote has it, as far as this clone knows.
+func Resolve(ctx context.Context, repo, ref string) (c Commit, pushed bool, err error) {
+	g := git{ctx: ctx, dir: repo}
+	if c, err = g.resolve(ref); err != nil {
+		return c, false, err
+	}
+	branches, err := g.run("branch", "--remotes", "--contains", c.SHA)
+	return c, branches != "", err
+}
+
 type git struct {
 	ctx context.Context
 	dir string

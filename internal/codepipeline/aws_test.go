@@ -1,0 +1,45 @@
+package codepipeline_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	client "github.com/aws/aws-sdk-go-v2/service/codepipeline"
+
+	"github.com/slipway-cd/slipway/internal/codepipeline"
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// TestAnswers: what is told is within CodePipeline's bounds, and a job that has its end needs no other.
+func TestAnswers(t *testing.T) {
+	for refusal, kind := range map[string]deploy.Kind{"": "", "InvalidJobStateException": "", "JobNotFoundException": deploy.Internal} {
+		var message string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var body struct{ FailureDetails struct{ Message string } }
+			if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+				t.Error(err)
+			}
+			message = body.FailureDetails.Message
+			if refusal != "" {
+				w.WriteHeader(http.StatusBadRequest)
+			}
+			fmt.Fprintf(w, `{"__type":%q}`, refusal)
+		}))
+		config := aws.Config{Region: "us-east-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("id", "secret", "")}
+		p := codepipeline.New(client.NewFromConfig(config), config)
+		if err := p.Failed(t.Context(), "job", nil, errors.New(strings.Repeat("é", 6000))); deploy.KindOf(err) != kind {
+			t.Errorf("%s: %v", refusal, err)
+		}
+		if len(message) == 0 || len(message) > 5000 {
+			t.Errorf("a message of %d bytes", len(message))
+		}
+		server.Close()
+	}
+}

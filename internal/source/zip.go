@@ -1,0 +1,77 @@
+package source
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"cmp"
+	"errors"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// zipTime is every entry's time in a bundle that was a zip: zips of one commit carry the time of their making.
+var zipTime = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// FromZip writes the zip of size bytes in r to w as a bundle, within l and by the rules of Unpack. The bytes depend on the entries'
+// names, content and modes alone. The error is Invalid or TooLarge and names the entry, or the one of r or w.
+func FromZip(r io.ReaderAt, size int64, l Limits, w io.Writer) error {
+	z, err := zip.NewReader(r, size)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // the packer has its own rules for paths
+		return deploy.Errorf(deploy.Invalid, op, "not a zip: %w", err)
+	}
+	if l = l.orDefault(); len(z.File) > l.Entries {
+		return deploy.Errorf(deploy.TooLarge, op, "the zip has %d entries; want at most %d", len(z.File), l.Entries)
+	}
+	slices.SortStableFunc(z.File, func(a, b *zip.File) int { return cmp.Compare(a.Name, b.Name) })
+	p := NewPacker(w, l)
+	for _, f := range z.File {
+		if err := p.addZipped(f); err != nil {
+			return err
+		}
+	}
+	return p.Close()
+}
+
+func (p *Packer) addZipped(f *zip.File) error {
+	mode := f.Mode()
+	h := &tar.Header{Name: f.Name, Typeflag: tar.TypeReg, Mode: int64(mode.Perm()), ModTime: zipTime}
+	switch {
+	case strings.HasSuffix(f.Name, "/"):
+		h.Typeflag = tar.TypeDir
+		return p.Add(h, nil)
+	case mode&fs.ModeSymlink != 0:
+		h.Typeflag = tar.TypeSymlink
+	case !mode.IsRegular():
+		return fault(deploy.Invalid, f.Name, "is a %s; want files, folders and links", mode.Type())
+	}
+	if f.UncompressedSize64 > 1<<62 {
+		return fault(deploy.TooLarge, f.Name, "claims %d bytes", f.UncompressedSize64)
+	}
+	body, err := f.Open()
+	if err != nil {
+		return fault(deploy.Invalid, f.Name, "can't be read: %w", err)
+	}
+	defer body.Close()
+	if h.Typeflag == tar.TypeSymlink {
+		text, err := io.ReadAll(io.LimitReader(body, maxPath+1))
+		if err != nil {
+			return fault(deploy.Invalid, f.Name, "can't be read: %w", err)
+		}
+		h.Linkname = string(text)
+		return p.Add(h, nil)
+	}
+	h.Size = int64(f.UncompressedSize64)
+	if err := p.Add(h, body); err != nil {
+		return err
+	}
+	// The checksum is compared at the end, which has to be here.
+	if n, err := io.Copy(io.Discard, io.LimitReader(body, 1)); err != nil || n > 0 {
+		return fault(deploy.Invalid, f.Name, "isn't what the zip says it is: %v", err)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package source_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/source"
+)
+
+// zipped is an entry of a zip.
+type zipped struct {
+	name, content string
+	mode          fs.FileMode
+}
+
+func zipOf(t testing.TB, at time.Time, entries ...zipped) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	z := zip.NewWriter(&buf)
+	for _, e := range entries {
+		h := &zip.FileHeader{Name: e.name, Method: zip.Deflate, Modified: at}
+		h.SetMode(e.mode)
+		w, err := z.CreateHeader(h)
+		if err == nil {
+			_, err = w.Write([]byte(e.content))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func fromZip(z []byte, l source.Limits) ([]byte, error) {
+	var out bytes.Buffer
+	err := source.FromZip(bytes.NewReader(z), int64(len(z)), l, &out)
+	return out.Bytes(), err
+}
+
+// TestFromZip: the bundle unpacks to what was zipped, and neither the time nor the order of the zip is in its bytes.
+func TestFromZip(t *testing.T) {
+	entries := []zipped{{"bin/", "", fs.ModeDir | 0o755}, {"bin/run", "#!", 0o755}, {"a", "1", 0o600}, {"link", "bin/run", fs.ModeSymlink | 0o777}}
+	first, err := fromZip(zipOf(t, time.Now(), entries...), source.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := fromZip(zipOf(t, time.Now().Add(-time.Hour), entries[3], entries[2], entries[1], entries[0]), source.Limits{})
+	if err != nil || !bytes.Equal(first, second) {
+		t.Errorf("another order and time gave other bytes, %v", err)
+	}
+	dir := t.TempDir()
+	if err := source.Unpack(bytes.NewReader(first), dir, source.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "link")); err != nil || info.Mode().Perm() != 0o755 || info.Size() != 2 {
+		t.Errorf("bin/run by its link: %v, %v", info, err)
+	}
+}
+
+func TestFromZipRefuses(t *testing.T) {
+	now := time.Now()
+	lying := zipOf(t, now, zipped{"a", "content", 0o644})
+	lying = bytes.Replace(lying, []byte{7, 0, 0, 0, 1, 0}, []byte{6, 0, 0, 0, 1, 0}, 1) // the directory's size of it, before its name's
+	for name, row := range map[string]struct {
+		kind deploy.Kind
+		zip  []byte
+	}{
+		"nothing":   {deploy.Invalid, nil},
+		"a tar":     {deploy.Invalid, bundle(t, reg("a", "b"))},
+		"climbs":    {deploy.Invalid, zipOf(t, now, zipped{"../a", "", 0o644})},
+		"absolute":  {deploy.Invalid, zipOf(t, now, zipped{"/a", "", 0o644})},
+		"links out": {deploy.Invalid, zipOf(t, now, zipped{"a", "../b", fs.ModeSymlink | 0o777})},
+		"device":    {deploy.Invalid, zipOf(t, now, zipped{"a", "", fs.ModeDevice | 0o644})},
+		"twice":     {deploy.Invalid, zipOf(t, now, zipped{"a", "", 0o644}, zipped{"a", "", 0o644})},
+		"too much":  {deploy.TooLarge, zipOf(t, now, zipped{"a", string(make([]byte, 2000)), 0o644})},
+		"too many":  {deploy.TooLarge, zipOf(t, now, zipped{"a", "", 0o644}, zipped{"b", "", 0o644}, zipped{"c", "", 0o644}, zipped{"d", "", 0o644})},
+		"lies":      {deploy.Invalid, lying},
+		"cut":       {deploy.Invalid, lying[:len(lying)-30]},
+	} {
+		if _, err := fromZip(row.zip, source.Limits{Bytes: 1000, Entries: 3}); deploy.KindOf(err) != row.kind {
+			t.Errorf("%s: %v, want %s", name, err, row.kind)
+		}
+	}
+}
+
+// FuzzFromZip: whatever becomes a bundle can be unpacked as one.
+func FuzzFromZip(f *testing.F) {
+	f.Add(zipOf(f, time.Now(), zipped{"bin/run", "#!", 0o755}, zipped{"link", "bin/run", fs.ModeSymlink | 0o777}))
+	f.Add(zipOf(f, time.Now(), zipped{"../a", "", 0o644}))
+	f.Fuzz(func(t *testing.T, z []byte) {
+		l := source.Limits{Bytes: 1 << 20, Entries: 1000}
+		made, err := fromZip(z, l)
+		if err != nil {
+			return
+		}
+		if _, _, err := source.Scan(bytes.NewReader(made), l, "slipway.yaml"); err != nil && deploy.KindOf(err) != deploy.TooLarge && !bytes.Contains(z, []byte("slipway.yaml")) {
+			t.Errorf("a bundle that can't be read: %v", err)
+		}
+	})
+}
