@@ -21,7 +21,11 @@ import (
 
 // newPushed makes an app whose pushes to main deploy by themselves.
 func newPushed(t *testing.T, repository string) *app {
-	a := newApp(t)
+	t.Helper()
+	return newApp(t).pushed(repository)
+}
+
+func (a *app) pushed(repository string) *app {
 	a.Source.Repository = repository
 	s := a.Environments["production"]
 	s.DeployOnPush = []string{"main"}
