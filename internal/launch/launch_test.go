@@ -86,6 +86,35 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestFetched: a commit that Slipway fetches by itself needs no upload.
+func TestFetched(t *testing.T) {
+	l, c, _ := world(t)
+	a, err := c.App(t.Context(), "bare")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Source = deploy.Source{Type: "git", URL: "https://git.test/bare.git"}
+	if err := c.PutApp(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	r := request("fetched")
+	r.App = "bare"
+	if d, err := l.Deploy(t.Context(), r); err != nil || d.Source != nil || d.Execution == "" {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// TestLaterPushHasTheLaterID: clocks differ, and ids sort by time.
+func TestLaterPushHasTheLaterID(t *testing.T) {
+	l, c, _ := world(t)
+	r := request("later")
+	ahead := c.Now().Add(time.Minute)
+	r.Once.Tip = &deploy.Tip{App: "shop", Environment: "production", Branch: "main", CommitSHA: commit, Started: ahead}
+	if d, err := l.Deploy(t.Context(), r); err != nil || !d.StartTime.After(ahead) || d.ID <= deploy.NewID(ahead, make([]byte, 5)) {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
 func TestOnce(t *testing.T) {
 	l, c, m := world(t)
 	first, err := l.Deploy(t.Context(), request("k"))
