@@ -61,6 +61,7 @@ func synth(in Input, definition string, code map[string]string) (err error) {
 	})
 	newSlipway(app, in.Settings, definition, code)
 	newShop(app, in.Settings, code[shop])
+	newExamplePipeline(app, in.Settings)
 	app.Synth(nil)
 	return nil
 }

@@ -21,6 +21,9 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // The templates that the tests are about: as on AWS with no setting changed, and with every setting changed.
 var slipway, shop, otherSlipway, otherShop template
 
+// example is the template of the example pipeline, which only the second has.
+var example template
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := 1
@@ -44,11 +47,17 @@ func synthesize() error {
 		return err
 	}
 	other, err := infra.ParseSettings(map[string]any{"arch": "x86_64", "removal": "destroy", "retentionDays": 7.0, "targets": "one,two", "runner": "function",
-		"hookFunctions": []any{"caller"}, "repositories": "shop", "alarmTopic": "arn:aws:sns:eu-west-1:123456789012:ops", "assetsBucket": "builds"})
+		"hookFunctions": []any{"caller"}, "repositories": "shop", "pipelineRepository": "shop", "alarmTopic": "arn:aws:sns:eu-west-1:123456789012:ops", "assetsBucket": "builds"})
 	if err != nil {
 		return err
 	}
-	otherSlipway, otherShop, err = synth(dir, "second build", other)
+	if otherSlipway, otherShop, err = synth(dir, "second build", other); err != nil {
+		return err
+	}
+	if made, _ := filepath.Glob(filepath.Join(dir, "*", "SlipwayPipeline.template.json")); len(made) != 1 {
+		return fmt.Errorf("example pipelines: %v; want one, of the second build", made)
+	}
+	example, err = readTemplate(filepath.Join(dir, "second build.out", "SlipwayPipeline.template.json"))
 	return err
 }
 

@@ -13,16 +13,17 @@ import (
 
 // Settings is what whoever deploys Slipway decides. They are CDK context: cdk.json has them all, and -c overrides one.
 type Settings struct {
-	Arch          string   // of the functions: "arm64" or "x86_64"
-	FunctionsDir  string   // holds a folder for each function, with its bootstrap
-	Targets       []string // names of the Lambda functions that Slipway may deploy
-	HookFunctions []string // names of the Lambda functions that hooks may invoke
-	Repositories  []string // names of the CodeCommit repositories that commits may be fetched from
-	RetentionDays int      // how long logs are kept
-	Removal       string   // of tables and bucket with the stack: "retain" or "destroy"
-	Runner        string   // of tests and builds where an environment names none: "codebuild" or "function"
-	AlarmTopic    string   // ARN of the SNS topic that hears of alarms; "" for none
-	AssetsBucket  string   // S3 bucket for the functions' code; "" for the one that `cdk bootstrap` makes
+	Arch               string   // of the functions: "arm64" or "x86_64"
+	FunctionsDir       string   // holds a folder for each function, with its bootstrap
+	Targets            []string // names of the Lambda functions that Slipway may deploy
+	HookFunctions      []string // names of the Lambda functions that hooks may invoke
+	Repositories       []string // names of the CodeCommit repositories that commits may be fetched from
+	RetentionDays      int      // how long logs are kept
+	Removal            string   // of tables and bucket with the stack: "retain" or "destroy"
+	Runner             string   // of tests and builds where an environment names none: "codebuild" or "function"
+	PipelineRepository string   // CodeCommit repository that the example pipeline takes; "" for no such pipeline
+	AlarmTopic         string   // ARN of the SNS topic that hears of alarms; "" for none
+	AssetsBucket       string   // S3 bucket for the functions' code; "" for the one that `cdk bootstrap` makes
 }
 
 // The values of Arch and Removal.
@@ -70,8 +71,11 @@ var settingFor = map[string]func(*Settings, any) error{
 	"retentionDays": func(s *Settings, v any) error { return days(&s.RetentionDays, v) },
 	"removal":       func(s *Settings, v any) error { return oneOf(&s.Removal, v, Retain, Destroy) },
 	"runner":        func(s *Settings, v any) error { return oneOf(&s.Runner, v, CodeBuild, Function) },
-	"alarmTopic":    func(s *Settings, v any) error { return match(&s.AlarmTopic, v, topicPattern, "an SNS topic's ARN") },
-	"assetsBucket":  func(s *Settings, v any) error { return match(&s.AssetsBucket, v, bucketPattern, "an S3 bucket's name") },
+	"pipelineRepository": func(s *Settings, v any) error {
+		return match(&s.PipelineRepository, v, repositoryPattern, "a CodeCommit repository's name")
+	},
+	"alarmTopic":   func(s *Settings, v any) error { return match(&s.AlarmTopic, v, topicPattern, "an SNS topic's ARN") },
+	"assetsBucket": func(s *Settings, v any) error { return match(&s.AssetsBucket, v, bucketPattern, "an S3 bucket's name") },
 }
 
 // ParseSettings reads the settings among context's keys over the defaults. Its error names the key, the value and what

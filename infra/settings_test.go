@@ -31,7 +31,7 @@ func TestBadContext(t *testing.T) {
 		{"retentionDays", "forever", "forever; CloudWatch Logs"},
 		{"alarmTopic", "ops", `context "alarmTopic": ops; want an SNS topic's ARN, or nothing`},
 		{"assetsBucket", "My_Bucket", "want an S3 bucket's name, or nothing"},
-		{"target", "shop", `context "target" is unknown; there are alarmTopic, arch, assetsBucket, functionsDir, hookFunctions, removal, repositories, retentionDays, runner, targets`},
+		{"target", "shop", `context "target" is unknown; there are alarmTopic, arch, assetsBucket, functionsDir, hookFunctions, pipelineRepository, removal, repositories, retentionDays, runner, targets`},
 		{"runner", "jenkins", `context "runner": jenkins is unknown; want codebuild or function`},
 	} {
 		_, err := infra.ParseSettings(map[string]any{each.key: each.value})

@@ -148,6 +148,7 @@ func cloudCommand(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
 		ts.Check(os.WriteFile(path, []byte(text), 0o644))
 	case "bucket":
+		fmt.Fprintln(ts.Stdout(), len(s.bucket), "objects")
 		for key, header := range s.bucket {
 			fmt.Fprintln(ts.Stdout(), key, len(header.Get("X-Amz-Meta-Sha256")))
 		}
