@@ -78,6 +78,7 @@ func newSlipway(app awscdk.App, s Settings, definition string, code map[string]s
 	dead := newDeadEvents(stack)
 	newPushEvents(stack, d, functions["commit"], dead)
 	newWebhook(stack, api, functions["webhook"])
+	newSweep(stack, functions["sweep"], machine)
 	flags := newFlagsURL(stack, functions["ofrep"])
 	newDashboard(stack, machine, functions, api, newAlarms(stack, s, machine, functions, dead))
 	newOutput(stack, "Api", api.Url())

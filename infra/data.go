@@ -33,6 +33,12 @@ func newData(scope constructs.Construct, s Settings) *data {
 	}
 	forget(d.deployments) // requests alone have it
 	forget(d.flags)       // counts of evaluations alone have it
+	d.deployments.AddGlobalSecondaryIndex(&awsdynamodb.GlobalSecondaryIndexProps{
+		IndexName:      jsii.String("open"), // what has not ended: an item is in it for as long as it has the key
+		PartitionKey:   &awsdynamodb.Attribute{Name: jsii.String("open"), Type: awsdynamodb.AttributeType_STRING},
+		SortKey:        &awsdynamodb.Attribute{Name: jsii.String("id"), Type: awsdynamodb.AttributeType_STRING},
+		ProjectionType: awsdynamodb.ProjectionType_KEYS_ONLY, // so that only an item's begin and end are written to it
+	})
 	addIndex(d.deployments, "by-environment", "app_environment")
 	addIndex(d.deployments, "by-app", "app")
 	addIndex(d.deployments, "by-time", "kind")

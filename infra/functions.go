@@ -29,7 +29,8 @@ const (
 	fetching  = 1024 // MB, of a pack and of the bundle that is made of it
 )
 
-// handlers lists them all: the machine's in the order in which a deployment meets them, then what answers over HTTP.
+// handlers lists them all: the machine's in the order in which a deployment meets them, then what answers over HTTP, then what events
+// call.
 var handlers = []handler{
 	{"prepare", "Makes the record, reads slipway.yaml, checks the bundle", 100, light, 0, mayPrepare},
 	{"fetch", "Fetches a commit from the app's git server", 280, scripting, fetching, mayFetch},
@@ -46,6 +47,7 @@ var handlers = []handler{
 	{"webhook", "Deploys the commits that GitHub tells of", 20, light, 0, mayHear},
 	{"codepipeline", "Deploys what a pipeline hands over", 280, scripting, fetching, mayAnswerPipelines},
 	{"ofrep", "Evaluates flags for applications", 10, light, 0, mayServeFlags},
+	{"sweep", "Ends deployments whose execution is gone", 50, light, 0, maySweep},
 }
 
 // stateMachineName is fixed, so that functions inside the machine can be allowed to answer it without a cycle.

@@ -19,7 +19,7 @@ type resources struct {
 	handovers, cancels                  []*string
 	secrets, parameters                 []*string
 	targets, hooks, repositories        []*string
-	machine                             []*string
+	machine, executions                 []*string
 }
 
 func newResources(stack awscdk.Stack, s Settings, d *data) *resources {
@@ -39,6 +39,7 @@ func newResources(stack awscdk.Stack, s Settings, d *data) *resources {
 	r.parameters = arns(stack, "ssm", "parameter/slipway/*")
 	r.secrets = arns(stack, "secretsmanager", "secret:slipway/*")
 	r.machine = arns(stack, "states", "stateMachine:"+stateMachineName)
+	r.executions = arns(stack, "states", "execution:"+stateMachineName+":*")
 	for _, name := range s.Targets {
 		// Lambda checks a call with a qualifier against the version's or alias's own ARN.
 		r.targets = append(r.targets, arns(stack, "lambda", "function:"+name, "function:"+name+":*")...)
@@ -181,6 +182,14 @@ func mayServeAPI(r *resources) []awsiam.PolicyStatement {
 		allow(r.machine, append([]string{"states:StartExecution"}, answer...)...),
 		allow(r.cancels, "s3:PutObject"),
 		allow(r.output, "logs:GetLogEvents"))
+}
+
+// maySweep finds what is open, and which of it nobody works on.
+func maySweep(r *resources) []awsiam.PolicyStatement {
+	return []awsiam.PolicyStatement{r.records(),
+		allow([]*string{join(r.table[0], "/index/open")}, "dynamodb:Query"),
+		allow(r.machine, "states:ListExecutions", "states:StartExecution"),
+		allow(r.executions, "states:DescribeExecution")}
 }
 
 func allow(on []*string, actions ...string) awsiam.PolicyStatement {

@@ -20,6 +20,8 @@ var named = regexp.MustCompile(`^(` + strings.Join([]string{
 	`arn:\$\{AWS::Partition\}:s3:::\S+/[0-9a-f]{64}\.zip`,                              // the runner's own code
 	here("logs", `log-group:/(aws/lambda|aws/codebuild|slipway)/[a-z-]+:\*`),           // one group's streams
 	here("lambda", `function:[A-Za-z0-9-]+(:\*)?`),                                     // one function's versions and aliases
+	`\$\{DataDeployments[A-F0-9]+\.Arn\}/index/open`,                                   //
+	here("states", `execution:slipway:\*`),                                             // the machine's executions
 	here("states", `stateMachine:slipway`),                                             //
 	here("events", `rule/StepFunctionsGetEventForCodeBuildStartBuildRule`),             // Step Functions' own
 	here("ssm", `parameter/slipway/\*`),                                                // what operators put there for scripts
@@ -115,14 +117,16 @@ func TestWhoMay(t *testing.T) {
 		"ssm:GetParameter":                 "build builds deploy fetch rollback settle shift test",
 		"secretsmanager:GetSecretValue":    "build builds deploy fetch rollback settle shift test webhook",
 		"codecommit:GitPull":               "fetch",
-		"states:StartExecution":            "api codepipeline commit webhook",
+		"states:StartExecution":            "api codepipeline commit sweep webhook",
 		"codepipeline:PutJobSuccessResult": "codepipeline",
 		"codepipeline:PutJobFailureResult": "codepipeline",
+		"states:DescribeExecution":         "sweep",
+		"states:ListExecutions":            "sweep",
 		"sqs:SendMessage":                  "commit",
 		"states:SendTaskSuccess":           "admit api settle",
 		"states:SendTaskFailure":           "admit api settle",
 		"logs:GetLogEvents":                "api",
-		"dynamodb:Query":                   "api commit webhook",
+		"dynamodb:Query":                   "api commit sweep webhook",
 	}
 	got := map[string][]string{}
 	for _, s := range statements(t, otherSlipway) {

@@ -121,6 +121,9 @@ func TestStage(t *testing.T) {
 		if strings.HasPrefix(id, "FlagsUrl") || strings.HasPrefix(id, "Pushes") {
 			continue // TestFlagsURL, TestPushRules
 		}
+		if strings.HasPrefix(id, "Sweep") {
+			continue // TestSecondDoor
+		}
 		if p.text("Principal") != "apigateway.amazonaws.com" || !strings.Contains(p.text("SourceArn"), ":${ApiRestApi") {
 			t.Errorf("%s lets others than our API in: %v", id, p.Properties)
 		}
@@ -159,6 +162,9 @@ func TestIndexes(t *testing.T) {
 		for _, each := range indexes {
 			index := resource{Properties: each.(object)}
 			name, keys := index.text("IndexName"), index.at("KeySchema").([]any)
+			if name == "open" {
+				continue // TestSecondDoor
+			}
 			partition, sort := keys[0].(object)["AttributeName"], keys[1].(object)["AttributeName"]
 			if partition != want[name] || sort != "id" {
 				t.Errorf("%s has the keys %v and %v", name, partition, sort)

@@ -63,7 +63,7 @@ func TestMachine(t *testing.T) {
 	for _, fault := range asl.Check(m, folders) {
 		t.Error(fault)
 	}
-	called := map[string]bool{"api": true, "ofrep": true, "webhook": true, "commit": true, "codepipeline": true} // HTTP, events and pipelines call these
+	called := map[string]bool{"api": true, "ofrep": true, "webhook": true, "commit": true, "codepipeline": true, "sweep": true} // HTTP, events and pipelines call these
 	for _, name := range m.Names() {
 		function := strings.TrimSuffix(strings.TrimPrefix(m.States[name].Parameters.FunctionName, "${"), "FunctionArn}")
 		called[strings.ToLower(function)] = true
@@ -81,10 +81,13 @@ func TestWalk(t *testing.T) {
 		input map[string]string
 		want  string
 	}{
-		"deploy":   {asl.Plain, "Prepare Route Test Build Admit Deploy Shift HealthCheck Verdict Settle"},
-		"build":    {asl.PlainBuild, "Prepare Route CodeBuild Build Admit Deploy Shift HealthCheck Verdict Settle"},
-		"rollback": {map[string]string{"$.action": "rollback", "$.verdict": "done"}, "Prepare Route AdmitRollback Rollback CheckRollback RollbackVerdict Settle"},
-		"undone":   {map[string]string{"$.action": "rollback", "$.verdict": "advance", "$.status": "rolled_back"}, "Prepare Route AdmitRollback Rollback CheckRollback RollbackVerdict SettleFailure Outcome Failed"},
+		"deploy":            {asl.Plain, "Prepare Route Test Build Admit Deploy Shift HealthCheck Verdict Settle"},
+		"build":             {asl.PlainBuild, "Prepare Route CodeBuild Build Admit Deploy Shift HealthCheck Verdict Settle"},
+		"rollback":          {map[string]string{"$.action": "rollback", "$.verdict": "done"}, "Prepare Route AdmitRollback Rollback CheckRollback RollbackVerdict Settle"},
+		"undone":            {map[string]string{"$.action": "rollback", "$.verdict": "advance", "$.status": "rolled_back"}, "Prepare Route AdmitRollback Rollback CheckRollback RollbackVerdict SettleFailure Outcome Failed"},
+		"recovery: undo":    {map[string]string{"$.action": "deploy", "$.way": "rollback"}, "Prepare Route Rollback CheckRollback RollbackVerdict SettleFailure Outcome Failed"},
+		"recovery: settle":  {map[string]string{"$.action": "rollback", "$.way": "settle"}, "Prepare Route Settle"},
+		"recovery: failure": {map[string]string{"$.action": "rollback", "$.way": "failure"}, "Prepare Route SettleFailure Outcome Failed"},
 	} {
 		path, err := m.Walk(row.input)
 		if got := strings.Join(path, " "); got != row.want || err != nil {

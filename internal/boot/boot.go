@@ -3,6 +3,7 @@ package boot
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -96,6 +97,17 @@ func (e *Env) Desk(s *store.Store) pipeline.Desk {
 // Start serves a stage.
 func (e *Env) Start(name string, stage pipeline.Stage) {
 	lambda.Start(pipeline.Handler(name, stage, e.Log))
+}
+
+// StartEvents serves events. Whoever sent one does not read the answer, so an error is logged; Lambda counts it too, and calls again.
+func (e *Env) StartEvents(name string, handle func(context.Context, json.RawMessage) error) {
+	lambda.Start(func(ctx context.Context, event json.RawMessage) error {
+		err := handle(ctx, event)
+		if err != nil {
+			e.Log.Error("event not handled", "function", name, "error", err)
+		}
+		return err
+	})
 }
 
 // Metric writes a count in CloudWatch's embedded metric format, which makes a metric of a line on standard output.

@@ -62,6 +62,7 @@ type Deployment struct {
 	SupersededBy string     `json:"superseded_by,omitempty"` // the newer deployment that took its place
 	CancelTime   *time.Time `json:"cancel_time,omitempty"`   // when somebody asked to cancel it
 	Fence        int64      `json:"fence,omitempty"`         // the number of its turn in the environment; 0 before Admit
+	Recovery     *Recovery  `json:"recovery,omitempty"`      // the last time that its execution was gone and another took over
 	Health       Health     `json:"health,omitzero"`         // of the release that this deployment puts live
 	Source       *Bundle    `json:"source,omitempty"`
 	Config       *Config    `json:"config,omitempty"`    // slipway.yaml at the commit, merged for the environment
@@ -84,6 +85,14 @@ type Stage struct {
 
 // Open tells whether the stage has begun and not ended.
 func (s *Stage) Open() bool { return s != nil && s.End == nil }
+
+// Recovery says why a deployment has another execution than it began with.
+type Recovery struct {
+	Number int       `json:"number"` // from 1
+	Time   time.Time `json:"time"`
+	Kind   Kind      `json:"kind"` // Cancelled where somebody stopped the execution
+	Cause  string    `json:"cause"`
+}
 
 // Outcome is how a stage ended.
 type Outcome string
@@ -191,6 +200,15 @@ func NewID(start time.Time, entropy []byte) string {
 	start = start.UTC()
 	return fmt.Sprintf("deploy-%s%03d-%s", start.Format("20060102-150405"), start.Nanosecond()/1e6,
 		strings.ToLower(base32ID.EncodeToString(entropy[:5])))
+}
+
+// IDTime is the start that NewID put into an id; zero for what is no id.
+func IDTime(id string) time.Time {
+	if !ValidID(id) {
+		return time.Time{}
+	}
+	t, _ := time.Parse("20060102-150405.000", id[7:22]+"."+id[22:25])
+	return t
 }
 
 // ValidID tells whether id has the form that NewID gives.

@@ -31,7 +31,7 @@ type Turn struct {
 	Action     Action    `json:"action"`
 	Token      string    `json:"token,omitempty"` // the task token that its execution waits with
 	Since      time.Time `json:"since"`
-	Expires    time.Time `json:"expires"` // when a holder that was not heard of may be taken over
+	Expires    time.Time `json:"expires"` // when a holder that was not heard of is given another execution
 }
 
 // Lease is how long a turn lasts: longer than everything after Admit may take in an all-at-once plan.
@@ -45,7 +45,7 @@ type Admission struct {
 	SupersededBy string // a newer deployment that is live or waits
 	Refused      string // why there is no turn to be had
 	Displaced    *Turn  // waited until now and is superseded by this one
-	TookOver     *Turn  // held the lock, dirty or dead
+	TookOver     *Turn  // held the lock of a dirty environment
 }
 
 // Admit decides about a deployment that wants its turn. The same one may ask again, with another token.
@@ -62,7 +62,7 @@ func (h *Head) Admit(t Turn, now time.Time) Admission {
 		return Admission{Granted: true}
 	case h.Dirty && t.Action == Deploy:
 		return Admission{Refused: fmt.Sprintf("the environment is dirty since %s and stays locked until it is repaired", holder.Deployment)}
-	case h.Dirty, now.After(holder.Expires):
+	case h.Dirty:
 		took := *holder
 		h.Dirty = false
 		h.grant(t, now)
@@ -86,6 +86,19 @@ func (h *Head) queue(t Turn) Admission {
 	displaced := *w
 	h.Waiting = &t
 	return Admission{Queued: true, Displaced: &displaced}
+}
+
+// Recover takes id out of the queue and gives it a new fence, which shuts its last execution out. A turn that it holds goes
+// on under the new number.
+func (h *Head) Recover(id string, now time.Time) (fence int64) {
+	h.Fence++
+	if h.Waiting != nil && h.Waiting.Deployment == id {
+		h.Waiting = nil
+	}
+	if h.Holder != nil && h.Holder.Deployment == id {
+		h.Holder.Token, h.Holder.Expires = "", now.Add(Lease)
+	}
+	return h.Fence
 }
 
 func (h *Head) grant(t Turn, now time.Time) {

@@ -90,8 +90,24 @@ func TestLeaseRunsOut(t *testing.T) {
 	if adm := h.Admit(turn(2, deploy.Deploy), noon.Add(deploy.Lease)); !adm.Queued {
 		t.Errorf("just in time: %+v", adm)
 	}
-	if adm := h.Admit(turn(3, deploy.Deploy), noon.Add(deploy.Lease+time.Second)); !adm.Granted || adm.TookOver.Deployment != id(1) {
-		t.Errorf("too late: %+v", adm)
+	if adm := h.Admit(turn(3, deploy.Deploy), noon.Add(deploy.Lease+time.Second)); !adm.Queued {
+		t.Errorf("too late, and what it changed not undone: %+v", adm)
+	}
+}
+
+func TestRecover(t *testing.T) {
+	h := &deploy.Head{}
+	h.Admit(turn(1, deploy.Deploy), noon)
+	h.Admit(turn(2, deploy.Deploy), noon)
+	later := noon.Add(time.Hour)
+	if fence := h.Recover(id(1), later); fence != 2 || h.Holder.Deployment != id(1) || h.Holder.Token != "" || !h.Holder.Expires.Equal(later.Add(deploy.Lease)) {
+		t.Errorf("the one inside: fence %d, holder %+v", fence, h.Holder)
+	}
+	if fence := h.Recover(id(2), later); fence != 3 || h.Waiting != nil || h.Holder.Deployment != id(1) {
+		t.Errorf("the one that waited: fence %d, head %+v", fence, h)
+	}
+	if fence := h.Recover(id(3), later); fence != 4 || h.Holder.Deployment != id(1) {
+		t.Errorf("one that had not asked yet: fence %d, head %+v", fence, h)
 	}
 }
 
@@ -105,7 +121,7 @@ func TestOneInside(t *testing.T) {
 			before := *h
 			n := rapid.IntRange(1, 9).Draw(t, "deployment")
 			now = now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "minutes")) * time.Minute)
-			switch rapid.SampledFrom([]string{"admit", "leave", "soil", "live"}).Draw(t, "event") {
+			switch rapid.SampledFrom([]string{"admit", "leave", "soil", "live", "recover"}).Draw(t, "event") {
 			case "admit":
 				adm := h.Admit(turn(n, action.Draw(t, "action")), now)
 				said := 0
@@ -124,6 +140,10 @@ func TestOneInside(t *testing.T) {
 				h.Leave(id(n), now)
 			case "soil":
 				h.Soil(id(n), now)
+			case "recover":
+				if !h.Dirty && h.Recover(id(n), now) != before.Fence+1 {
+					t.Fatalf("a recovery's fence is %d after %d", h.Fence, before.Fence)
+				}
 			case "live":
 				if h.Holder != nil && !h.Dirty {
 					h.GoLive(&deploy.Live{Deployment: h.Holder.Deployment}, h.Live)

@@ -51,6 +51,9 @@ func (a *Admit) admit(ctx context.Context, call Call) (*State, error) {
 		if d, err = record(st.Deployment); err != nil {
 			return err
 		}
+		if d.Recovery != nil {
+			return lost(d)
+		}
 		if s := d.Stage("admit"); s != nil && !s.Open() {
 			adm = deploy.Admission{Granted: true}
 			return nil
@@ -98,29 +101,11 @@ func (a *Admit) write(adm deploy.Admission, h *deploy.Head, d *deploy.Deployment
 		other.SupersededBy = d.ID
 		other.Log(now, "superseded by %s, which is newer", d.ID)
 	}
-	return a.takeOver(adm, d, record)
-}
-
-// takeOver ends what the last holder left open: its execution is not heard of any more, or left the environment dirty.
-func (a *Admit) takeOver(adm deploy.Admission, d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
-	if adm.TookOver == nil {
-		return nil
+	if adm.TookOver != nil {
+		d.Repairs = adm.TookOver.Deployment
+		d.Log(now, "took the dirty environment over from %s", d.Repairs)
 	}
-	other, err := record(adm.TookOver.Deployment)
-	if err != nil {
-		return err
-	}
-	now := a.Now()
-	d.Log(now, "took the environment over from %s", other.ID)
-	if d.Action == deploy.Rollback {
-		d.Repairs = other.ID
-	}
-	if other.Status.Ended() {
-		return nil
-	}
-	other.Fail(deploy.Fenced, fmt.Sprintf("not heard of until its turn ran out; %s took over", d.ID))
-	other.Log(now, "its turn ran out; %s took over", d.ID)
-	return other.End(deploy.Failed, now)
+	return nil
 }
 
 // enter notes on the record that the deployment has its turn.

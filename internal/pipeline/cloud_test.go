@@ -23,6 +23,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -42,6 +43,7 @@ var world struct {
 	sfn   *sfn.Client
 	s3    *s3.Client
 	fn    *lambda.Client
+	bus   *eventbridge.Client
 }
 
 func TestMain(m *testing.M) {
@@ -74,7 +76,21 @@ func withWorld(m *testing.M) (int, error) {
 	world.store = store.New(dynamodb.NewFromConfig(cfg), out.DeploymentsTable)
 	world.flags = store.NewFlags(dynamodb.NewFromConfig(cfg), out.FlagsTable)
 	world.sfn, world.s3, world.fn = sfn.NewFromConfig(cfg), s3.NewFromConfig(cfg), lambda.NewFromConfig(cfg)
+	world.bus = eventbridge.NewFromConfig(cfg)
+	if err := shut(ctx); err != nil {
+		return 0, err
+	}
 	return m.Run(), nil
+}
+
+// shut closes the second door's two leaves, for the tests to open one at a time.
+func shut(ctx context.Context) error {
+	for _, rule := range rules {
+		if _, err := world.bus.DisableRule(ctx, &eventbridge.DisableRuleInput{Name: &rule}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // app is one app of a test: its own name, a folder that its scripts work in, and an HTTP server that tells what serves.
@@ -90,10 +106,18 @@ var apps atomic.Int64
 // newApp makes an app with a script target whose scripts write what serves into $SERVE/live.
 func newApp(t *testing.T) *app {
 	t.Helper()
+	if !testing.Short() {
+		t.Parallel()
+	}
+	return loneApp(t)
+}
+
+// loneApp is newApp for a test that runs beside no other.
+func loneApp(t *testing.T) *app {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs the local cloud; run without -short")
 	}
-	t.Parallel()
 	return makeApp(t)
 }
 
@@ -122,11 +146,11 @@ func (a *app) apply() {
 	}
 }
 
-// serve answers with what is live; a live text that begins with "bad" answers 500.
+// serve answers with what is live; a live text that begins with "bad" answers 500, and everything does while it is sick.
 func (a *app) serve(w http.ResponseWriter, r *http.Request) {
 	live := a.read("live")
 	_ = os.WriteFile(filepath.Join(a.dir, "asked"), []byte(r.URL.Path), 0o600)
-	if live == "" || strings.HasPrefix(live, "bad") {
+	if live == "" || strings.HasPrefix(live, "bad") || a.read("sick") == "yes" {
 		w.WriteHeader(http.StatusInternalServerError)
 	}
 	fmt.Fprint(w, live)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,37 +111,127 @@ func TestLostHandOver(t *testing.T) {
 	}
 }
 
-// TestDeadWaiter hands over to an execution that is no more: the environment must not stay locked.
-func TestDeadWaiter(t *testing.T) {
-	u := &turns{app: newApp(t)}
-	first, second := u.running(1), u.running(2)
-	u.admit(first)
-	u.admit(second)
-	u.tokens.err = deploy.Errorf(deploy.Conflict, "", "nothing waits with it")
-	u.settle(first, 1)
-	if h := u.head("production"); h.Holder != nil || h.Waiting != nil {
-		t.Errorf("head %+v, want it free", h)
-	}
+// steps is Step Functions for Sweep: how executions stand by their names, and which were started.
+type steps struct {
+	stand   map[string]deploy.Execution
+	started []string
+	err     error // of the next start
 }
 
-// TestTakeOver lets a lease run out. What the old execution does late changes nothing.
-func TestTakeOver(t *testing.T) {
+func (m *steps) ARN(name string) string {
+	return "arn:aws:states:us-east-1:000000000000:execution:slipway:" + name
+}
+
+func (m *steps) Running(context.Context) (running []deploy.Execution, _ error) {
+	for name, e := range m.stand {
+		if e.Alive() {
+			running = append(running, deploy.Execution{ARN: m.ARN(name), Status: e.Status})
+		}
+	}
+	return running, nil
+}
+
+func (m *steps) Describe(_ context.Context, arn string) (deploy.Execution, error) {
+	return m.stand[arn[strings.LastIndex(arn, ":")+1:]], nil
+}
+
+func (m *steps) Start(_ context.Context, name string, _ any) error {
+	if err := m.err; err != nil {
+		m.err = nil
+		return err
+	}
+	m.started = append(m.started, name)
+	m.stand[name] = deploy.Execution{Status: "RUNNING"}
+	return nil
+}
+
+// sweepOne runs Sweep in this process, over some deployments alone.
+func (u *turns) sweepOne(m *steps, open ...*deploy.Deployment) error {
+	s := pipeline.Sweep{Desk: u.desk(), Heads: world.store, Executions: m, Open: func(context.Context) (ids []string, err error) {
+		for _, d := range open {
+			ids = append(ids, d.ID)
+		}
+		return ids, nil
+	}}
+	return s.Run(u.t.Context(), tick)
+}
+
+// TestLeaseRunsOut gives a deployment that hangs in its turn another execution; what the old one does late changes nothing,
+// and whoever waits has its turn when what was changed is undone.
+func TestLeaseRunsOut(t *testing.T) {
 	u := &turns{app: newApp(t)}
 	first, second := u.running(1), u.running(2)
 	u.admit(first)
+	m := &steps{stand: map[string]deploy.Execution{first.ID: {Status: "RUNNING"}, second.ID: {Status: "RUNNING"}}}
+	u.later = deploy.Lease - time.Minute
+	if err := u.sweepOne(m, first); err != nil || len(m.started) > 0 {
+		t.Fatalf("just in time: %v, started %v", err, m.started)
+	}
 	u.later = deploy.Lease + time.Minute
 	u.admit(second)
+	if h := u.head("production"); h.Holder.Deployment != first.ID || h.Waiting == nil {
+		t.Fatalf("head %+v, want the second to wait", h)
+	}
+	if err := u.sweepOne(m, first); err != nil {
+		t.Fatal(err)
+	}
 	d := u.record(first)
-	if h := u.head("production"); h.Holder.Deployment != second.ID || h.Fence != 2 || d.Status != deploy.Failed || d.ErrorKind != deploy.Fenced {
-		t.Fatalf("head %+v, the first one %s %s", h, d.Status, d.ErrorKind)
+	if len(m.started) != 1 || m.started[0] != first.ID+"-recovery-1" || d.Fence != 2 || d.Execution != m.ARN(m.started[0]) {
+		t.Fatalf("started %v, record %+v", m.started, d)
 	}
 	late := pipeline.Shift{Workshop: pipeline.Workshop{Desk: u.desk()}}
 	if _, err := late.Run(t.Context(), pipeline.Call{State: state(first, 1)}); deploy.KindOf(err) != deploy.Fenced {
 		t.Errorf("the first one's Shift, late: %v, want Fenced", err)
 	}
-	u.settle(first, 1)
-	if h, again := u.head("production"), u.record(first); h.Holder.Deployment != second.ID || again.Version != d.Version {
-		t.Errorf("the first one's Settle, late: head %+v, record version %d, was %d", h, again.Version, d.Version)
+	if err := u.sweepOne(m, first); err != nil || len(m.started) != 1 {
+		t.Errorf("swept again: %v, started %v", err, m.started)
+	}
+	u.settle(first, 2)
+	if h := u.head("production"); h.Holder == nil || h.Holder.Deployment != second.ID || h.Fence != 3 {
+		t.Errorf("head %+v, want the second inside", h)
+	}
+}
+
+// TestNeverStarted ends a record whose execution nobody started, when it can't be on its way any more.
+func TestNeverStarted(t *testing.T) {
+	u := &turns{app: newApp(t)}
+	d := u.running(0)
+	m := &steps{stand: map[string]deploy.Execution{}}
+	if err := u.sweepOne(m, d); err != nil || len(m.started) > 0 {
+		t.Fatalf("at once: %v, started %v", err, m.started)
+	}
+	u.later = 3 * time.Minute
+	m.err = deploy.Errorf(deploy.Internal, "", "the reply was lost")
+	if err := u.sweepOne(m, d); err == nil || u.record(d).Recovery.Cause != "its execution never started" {
+		t.Fatalf("%v, record %+v", err, u.record(d).Recovery)
+	}
+	if err := u.sweepOne(m, d); err != nil || len(m.started) != 1 || u.record(d).Recovery.Number != 1 {
+		t.Errorf("%v, started %v, want the first recovery, whose start was lost", err, m.started)
+	}
+}
+
+// TestRecoveryDies has recoveries die one after the other: each is followed by another, later and later.
+func TestRecoveryDies(t *testing.T) {
+	u := &turns{app: newApp(t)}
+	d := u.running(0)
+	m := &steps{stand: map[string]deploy.Execution{d.ID: {Status: "TIMED_OUT"}}}
+	var waits []time.Duration
+	for last := time.Duration(0); len(m.started) < 9; u.later += 30 * time.Second {
+		if err := u.sweepOne(m, d); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(m.started); n > len(waits) {
+			m.stand[m.started[n-1]] = deploy.Execution{Status: "FAILED", Error: "Unsettled"}
+			waits, last = append(waits, u.later-last), u.later
+		}
+	}
+	for i, want := range []time.Duration{0, 1, 2, 4, 8, 16, 32, 60, 60} {
+		if got := waits[i]; got < want*time.Minute || got > want*time.Minute+time.Minute {
+			t.Errorf("recovery %d came after %v, want %v minutes", i+1, got, int(want))
+		}
+	}
+	if r := u.record(d).Recovery; r.Number != 9 || r.Cause != "its execution ended FAILED: Unsettled" || u.head("production").Fence != 9 {
+		t.Errorf("recovery %+v, head %+v", r, u.head("production"))
 	}
 }
 

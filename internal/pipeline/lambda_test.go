@@ -44,9 +44,14 @@ func pack(t *testing.T, version string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return zipped(t, map[string][]byte{"bootstrap": program, "version": []byte(version)})
+}
+
+func zipped(t *testing.T, files map[string][]byte) []byte {
+	t.Helper()
 	var buf bytes.Buffer
 	zw := zip.NewWriter(&buf)
-	for name, text := range map[string][]byte{"bootstrap": program, "version": []byte(version)} {
+	for name, text := range files {
 		header := &zip.FileHeader{Name: name, Method: zip.Deflate}
 		header.SetMode(0o755)
 		w, err := zw.CreateHeader(header)

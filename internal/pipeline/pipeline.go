@@ -21,6 +21,7 @@ type State struct {
 	Action      deploy.Action  `json:"action"`
 	Runner      deploy.Runner  `json:"runner"`       // of test and build; "" for a rollback
 	Build       Answer         `json:"build"`        // of CodeBuild, where it ran them and they went well
+	Way         string         `json:"way"`          // of a recovery: one of the ways out; "" for the straight way
 	Fence       int64          `json:"fence"`        // 0 before Admit
 	Step        int            `json:"step"`         // of the plan, from 0
 	Back        bool           `json:"back"`         // on the way back to the release before
@@ -41,7 +42,7 @@ type Failure struct {
 // Call is what the machine sends a handler.
 type Call struct {
 	State     json.RawMessage `json:"state"`
-	Execution string          `json:"execution,omitempty"` // ARN; for Prepare and SettleFailure
+	Execution string          `json:"execution,omitempty"` // ARN; for Prepare, Settle and SettleFailure
 	StartTime time.Time       `json:"start_time,omitzero"` // the execution's
 	Token     string          `json:"token,omitempty"`     // for Admit
 }
@@ -117,6 +118,11 @@ func mine(st *State, d *deploy.Deployment) error {
 		return deploy.Errorf(deploy.Fenced, "", "deployment %s has turn %d by now, not %d", d.ID, d.Fence, st.Fence)
 	}
 	return nil
+}
+
+// lost is the error of an execution whose deployment was given another one.
+func lost(d *deploy.Deployment) error {
+	return deploy.Errorf(deploy.Fenced, "", "deployment %s belongs to execution %s by now", d.ID, d.Execution)
 }
 
 // cancelled is the error of a deployment that somebody cancelled; nil where nobody did.

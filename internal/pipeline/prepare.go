@@ -47,6 +47,9 @@ type Input struct {
 	To          string        `json:"to,omitempty"` // the deployment whose release a rollback restores
 }
 
+// Recover is the action of an execution that Sweep starts for a deployment whose own is gone.
+const Recover deploy.Action = "recover"
+
 // ParseInput reads an execution's input strictly. Its error names the field and what would be right.
 func ParseInput(raw []byte) (*Input, error) {
 	var in Input
@@ -56,7 +59,7 @@ func ParseInput(raw []byte) (*Input, error) {
 		return nil, inputError(err)
 	}
 	if in.Deployment != "" {
-		if in != (Input{Deployment: in.Deployment}) {
+		if in != (Input{Deployment: in.Deployment}) && in != (Input{Deployment: in.Deployment, Action: Recover}) {
 			return nil, deploy.FieldErrorf("deployment", "stands alone; what else there is to say is on its record")
 		}
 		return &in, nil
@@ -117,6 +120,9 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 	in, err := ParseInput(call.State)
 	if err != nil {
 		return nil, err
+	}
+	if in.Action == Recover {
+		return p.recover(ctx, in.Deployment, call.Execution)
 	}
 	d, err := p.record(ctx, in, executionID(call.Execution, call.StartTime), call.Execution)
 	if err != nil {

@@ -59,6 +59,9 @@ func (s *Settle) find(ctx context.Context, call Call) (*State, *deploy.Place, er
 		return nil, nil, err
 	}
 	if d := at.Deployment; call.Execution != "" && d.Execution != "" && d.Execution != call.Execution {
+		if st.Error.Error == "" {
+			return nil, nil, lost(d)
+		}
 		kind, cause := st.Error.read()
 		st.Status, st.Error = deploy.Failed, Failure{string(kind), cause}
 		return &st, nil, nil
@@ -92,7 +95,7 @@ func (s *Settle) before(ctx context.Context, st *State, d *deploy.Deployment) er
 		}
 		return nil
 	})
-	if err != nil || d.SupersededBy != "" || d.CancelTime != nil {
+	if err != nil || stopped(d) {
 		return err
 	}
 	b := s.bench(st, d, "settle")
@@ -102,14 +105,18 @@ func (s *Settle) before(ctx context.Context, st *State, d *deploy.Deployment) er
 // live tells whether the deployment reached what it was for, checked healthy.
 func live(d *deploy.Deployment) bool { return d.Healthy && d.Undone == (d.Action == deploy.Rollback) }
 
+// stopped tells whether somebody or something newer ended the deployment, and not a fault.
+func stopped(d *deploy.Deployment) bool {
+	return d.SupersededBy != "" || d.CancelTime != nil || d.ErrorKind == deploy.Cancelled
+}
+
 // outcome is how a deployment ends, from its record alone.
 func outcome(d *deploy.Deployment) (status deploy.Status, dirty bool) {
 	changed := d.Changed != nil
-	stopped := d.SupersededBy != "" || d.CancelTime != nil
 	switch {
 	case live(d):
 		return deploy.Success, false
-	case !changed && stopped:
+	case !changed && stopped(d):
 		return deploy.Aborted, false
 	case !changed:
 		return deploy.Failed, false
@@ -119,7 +126,7 @@ func outcome(d *deploy.Deployment) (status deploy.Status, dirty bool) {
 		return deploy.Failed, false
 	case !d.Undone || undone(d) && !d.Healthy:
 		return deploy.Failed, true
-	case d.CancelTime != nil && d.ErrorKind == deploy.Cancelled:
+	case d.ErrorKind == deploy.Cancelled:
 		return deploy.Aborted, false
 	case !undone(d):
 		return deploy.Failed, false // taken back, but to nothing that was a release
@@ -132,12 +139,16 @@ func (s *Settle) settle(ctx context.Context, st *State, at *deploy.Place) (*depl
 	var over deploy.Handover
 	var served *deploy.Live
 	ended := false
+	execution := d.Execution
 	err := s.Heads.Change(ctx, d.App, d.Environment, func(h *deploy.Head, record func(string) (*deploy.Deployment, error)) (err error) {
 		if d, err = record(st.Deployment); err != nil {
 			return err
 		}
 		if over, ended = (deploy.Handover{}), d.Status.Ended(); ended {
 			return nil
+		}
+		if d.Execution != execution {
+			return lost(d)
 		}
 		var status deploy.Status
 		if status, dirty = outcome(d); status == deploy.Success {
@@ -168,7 +179,7 @@ func (s *Settle) answer(ctx context.Context, d *deploy.Deployment, over deploy.H
 	var err error
 	switch {
 	case over.Granted != nil:
-		err = s.grant(ctx, d, over.Granted)
+		err = s.grant(ctx, over.Granted)
 	case over.Superseded != nil:
 		err = s.Tokens.Refuse(ctx, over.Superseded.Token, deploy.Superseded, "superseded by a newer release, which is live")
 	case over.Refused != nil:
@@ -179,20 +190,13 @@ func (s *Settle) answer(ctx context.Context, d *deploy.Deployment, over deploy.H
 	}
 }
 
-// grant starts the turn of the one that waited. If its execution is dead, the environment is freed for it.
-func (s *Settle) grant(ctx context.Context, d *deploy.Deployment, turn *deploy.Turn) error {
+// grant starts the turn of the one that waited. One whose execution is gone by now is ended by Sweep, as from any state.
+func (s *Settle) grant(ctx context.Context, turn *deploy.Turn) error {
 	w, err := s.Records.Deployment(ctx, turn.Deployment)
 	if err != nil {
 		return err
 	}
-	err = s.Tokens.Grant(ctx, turn.Token, admitted(w))
-	if deploy.KindOf(err) != deploy.Conflict {
-		return err
-	}
-	return s.Heads.Change(ctx, d.App, d.Environment, func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
-		h.Leave(turn.Deployment, s.Now())
-		return nil
-	}, nil)
+	return s.Tokens.Grant(ctx, turn.Token, admitted(w))
 }
 
 // remind repeats what an earlier run may not have got round to: the grant of the turn that followed. Whoever has heard

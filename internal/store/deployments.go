@@ -60,9 +60,39 @@ func (s *Store) Update(ctx context.Context, d *deploy.Deployment, change func(*d
 }
 
 func deploymentItem(d *deploy.Deployment) (attributes, error) {
-	return item(deploymentKey(d.ID), d, attributes{
-		"kind": str(kindDeployment), "app_environment": str(appEnvironment(d.App, d.Environment)),
-	})
+	more := attributes{"kind": str(kindDeployment), "app_environment": str(appEnvironment(d.App, d.Environment))}
+	if !d.Status.Ended() {
+		more["open"] = str(kindDeployment)
+	}
+	return item(deploymentKey(d.ID), d, more)
+}
+
+// Open lists the ids of all deployments that have not ended, the oldest first. It may lag behind the last second.
+func (s *Store) Open(ctx context.Context) (ids []string, err error) {
+	in := &dynamodb.QueryInput{
+		TableName: &s.table, IndexName: aws.String(indexOpen), KeyConditionExpression: aws.String("#open = :open"),
+		ExpressionAttributeNames:  map[string]string{"#open": "open"},
+		ExpressionAttributeValues: attributes{":open": str(kindDeployment)},
+	}
+	for {
+		out, err := s.db.Query(ctx, in)
+		if err != nil {
+			return nil, deploy.Errorf(deploy.Internal, "store", "list open deployments: %w", err)
+		}
+		for _, it := range out.Items {
+			var d struct {
+				ID string `json:"id"`
+			}
+			if err := decode(it, &d); err != nil {
+				return nil, deploy.Errorf(deploy.Internal, "store", "decode an open deployment: %w", err)
+			}
+			ids = append(ids, d.ID)
+		}
+		if len(out.LastEvaluatedKey) == 0 {
+			return ids, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
 }
 
 // maxEvaluated bounds what one page may read where a status filters most of it away.

@@ -28,6 +28,7 @@ const (
 	indexByEnvironment = "by-environment" // app_environment
 	indexByApp         = "by-app"         // app
 	indexByTime        = "by-time"        // kind
+	indexOpen          = "open"           // open, which only deployments have that have not ended
 	kindDeployment     = "deployment"
 	appsPartition      = "APPS"
 )
