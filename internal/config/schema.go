@@ -42,6 +42,9 @@ func Schema() []byte {
 
 func (s *shape) schema() *schema {
 	out := &schema{Description: s.about, Pattern: s.pattern, Enum: s.enum, Default: s.standard}
+	if len(s.never) > 0 {
+		out.Not = &schema{Enum: s.never}
+	}
 	switch s.kind {
 	case text:
 		out.Type = "string"

@@ -33,6 +33,7 @@ type shape struct {
 
 	pattern  string   // text, as RE2 and ECMAScript both read it
 	enum     []string // text
+	never    []string // text that it may not be
 	min, max int      // of a number, or the length of a list or table; 0 is no bound
 	standard any      // what holds where the document is silent
 }
@@ -130,7 +131,7 @@ func hooks() *shape {
 	hook := &shape{kind: object, one: true, bare: "script", about: "A script, a Lambda function's name, or an event's detail-type. A bare text is a script.", keys: []key{
 		{name: "script", shape: &shape{pattern: `[^\x00]`, about: "Run by sh in the commit's workspace."}},
 		{name: "function", shape: &shape{pattern: functionName, about: "A Lambda function's name; it is called with the deployment."}},
-		{name: "event", shape: &shape{pattern: `[^\x00]`, about: "The detail-type of an event on Slipway's bus."}},
+		{name: "event", shape: &shape{pattern: `[^\x00]`, never: []string{deploy.EventPushed, deploy.EventStatus}, about: "The detail-type of an event on Slipway's bus."}},
 	}}
 	points := &shape{kind: object, about: "What else runs at five points. A failing hook is on the timeline and stops nothing."}
 	for _, point := range deploy.HookPoints {

@@ -38,6 +38,12 @@ type Hooks struct {
 	OnFailure    []Hook `json:"on_failure,omitempty"`
 }
 
+// What Slipway's own events are called, on the same bus as those of hooks.
+const (
+	EventPushed = "Commit Pushed"             // somebody tells of a commit
+	EventStatus = "Deployment Status Changed" // Slipway tells of a deployment
+)
+
 // Hook is exactly one of a script, a Lambda function's name, or an event's detail-type on Slipway's bus.
 type Hook struct {
 	Script   string `json:"script,omitempty"`
@@ -174,6 +180,8 @@ func (h Hook) validate(field string) error {
 		return FieldErrorf(field, "%d of script, function and event are given; want exactly one", set)
 	case h.Function != "" && !functionPattern(h.Function):
 		return FieldErrorf(field+".function", "%q is not a Lambda function's name; want 1 to 64 letters, digits, - or _", h.Function)
+	case h.Event == EventPushed || h.Event == EventStatus:
+		return FieldErrorf(field+".event", "%q is the name of an event of Slipway's own, which a commit may not send; want another", h.Event)
 	case len(h.Event) > 128:
 		return FieldErrorf(field+".event", "%d bytes; want at most 128, EventBridge's bound on a detail-type", len(h.Event))
 	case len(h.Script) > MaxScript || strings.ContainsRune(h.Script, 0):

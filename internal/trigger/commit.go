@@ -12,7 +12,7 @@ import (
 // OwnSource and OwnType mark the event by which anybody who may put events tells of a commit.
 const (
 	OwnSource = "slipway"
-	OwnType   = "Commit Pushed"
+	OwnType   = deploy.EventPushed
 )
 
 // Event is what EventBridge sends.
