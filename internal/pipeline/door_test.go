@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/remote/remotetest"
 )
 
 // TestBundleThatClimbsOut is refused in Prepare by the entry's name.
@@ -64,6 +65,7 @@ func TestCLI(t *testing.T) {
 			env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
 			env.Setenv("APP", a.name+"-"+randomText())
 			env.Setenv("SERVE", a.dir)
+			env.Setenv("GIT", remotetest.HTTP(t, env.WorkDir, nil))
 			env.Setenv("URL", a.Environments["production"].URL)
 			return nil
 		},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -72,6 +73,33 @@ func TestFetched(t *testing.T) {
 	again.wants(deploy.Success)
 	if got := again.states(); got != wayUp {
 		t.Errorf("the same commit again:\n%s, want\n%s", got, wayUp)
+	}
+}
+
+// TestFetchTwice: the function answers a second call from the record, and an execution that has lost the deployment not at all.
+func TestFetchTwice(t *testing.T) {
+	a := newApp(t)
+	_, sha := a.fetched()
+	id := deploy.NewID(time.Now(), []byte("fetch"))
+	call := map[string]any{"execution": "arn:aws:states:us-east-1:000000000000:execution:slipway:" + id, "start_time": time.Now(),
+		"state": map[string]any{"app": a.name, "environment": "production", "commit_sha": sha}}
+	for range 2 {
+		if _, failure := a.invoke("prepare", call); !strings.Contains(failure, "Unfetched") {
+			t.Fatalf("prepare: %q, want Unfetched", failure)
+		}
+	}
+	for range 2 {
+		if st, failure := a.invoke("fetch", call); failure != "" || st["deployment"] != id {
+			t.Fatalf("fetch: %v, %q", st, failure)
+		}
+	}
+	d, err := world.store.Deployment(t.Context(), id)
+	if s := d.Stage("fetch"); err != nil || s == nil || s.Attempt != 1 || d.Source == nil || !d.Stage("prepare").Open() {
+		t.Errorf("%+v, %v", d, err)
+	}
+	call["execution"] = strings.Replace(call["execution"].(string), ":slipway:", ":other:", 1)
+	if _, failure := a.invoke("fetch", call); !strings.Contains(failure, "Conflict") {
+		t.Errorf("another execution: %q, want Conflict", failure)
 	}
 }
 
