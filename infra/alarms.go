@@ -26,7 +26,7 @@ const manyErrors = 5
 
 // newAlarms makes the alarms; docs/operations.md says of each what it means and what to do. The settings' SNS topic hears of
 // them where there is one.
-func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.StateMachine, functions map[string]awslambda.Function, dead awssqs.Queue) []awscloudwatch.IAlarm {
+func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.StateMachine, functions map[string]awslambda.Function, dead, untold awssqs.Queue) []awscloudwatch.IAlarm {
 	a := &alarms{scope: constructs.NewConstruct(scope, jsii.String("Alarms"))}
 	if s.AlarmTopic != "" {
 		topic := awssns.Topic_FromTopicArn(a.scope, jsii.String("Topic"), jsii.String(s.AlarmTopic))
@@ -37,6 +37,7 @@ func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.
 		1, count(pipeline.DirtyMetric))
 	a.flags()
 	a.events(dead)
+	a.notifications(untold)
 	a.add("executions-failed", "A deployment did not go live", 1, machine.MetricFailed(sum))
 	a.add("executions-aborted", "Somebody stopped an execution, which cleans nothing up", 1, machine.MetricAborted(sum))
 	for _, h := range handlers {

@@ -46,6 +46,7 @@ var handlers = []handler{
 	{"commit", "Deploys the commits that events tell of", 60, light, 0, mayCommit},
 	{"webhook", "Deploys the commits that GitHub tells of", 20, light, 0, mayHear},
 	{"codepipeline", "Deploys what a pipeline hands over", 280, scripting, fetching, mayAnswerPipelines},
+	{"notify", "Tells of deployments' statuses", 60, light, 0, mayNotify},
 	{"ofrep", "Evaluates flags for applications", 10, light, 0, mayServeFlags},
 	{"sweep", "Ends deployments whose execution is gone", 50, light, 0, maySweep},
 }

@@ -19,6 +19,7 @@ type resources struct {
 	handovers, cancels                  []*string
 	secrets, parameters                 []*string
 	targets, hooks, repositories        []*string
+	topics                              []*string
 	machine, executions                 []*string
 }
 
@@ -47,6 +48,9 @@ func newResources(stack awscdk.Stack, s Settings, d *data) *resources {
 	for _, name := range s.Repositories {
 		r.repositories = append(r.repositories, arns(stack, "codecommit", name)...)
 	}
+	for _, name := range s.Topics {
+		r.topics = append(r.topics, arns(stack, "sns", name)...)
+	}
 	for _, name := range s.HookFunctions {
 		r.hooks = append(r.hooks, arns(stack, "lambda", "function:"+name)...)
 	}
@@ -63,6 +67,7 @@ func (r *resources) environment() *map[string]*string {
 		"SLIPWAY_LOG_GROUP":         r.data.output.LogGroupName(),
 		"SLIPWAY_STATE_MACHINE_ARN": r.machine[0],
 		"SLIPWAY_WEBHOOK_SECRET":    jsii.String("secretsmanager:" + webhookSecret), // its name; one function may read it
+		"SLIPWAY_GITHUB_URL":        jsii.String(gitHubURL),
 		"SLIPWAY_RUNNER":            jsii.String(r.runner),
 	}
 }

@@ -28,7 +28,9 @@ var named = regexp.MustCompile(`^(` + strings.Join([]string{
 	here("secretsmanager", `secret:slipway/\*`),                                        // the same
 	here("codecommit", `[A-Za-z0-9_.-]+`),                                              // one repository
 	here("secretsmanager", `secret:slipway/github-webhook-\?{6}`),                      // whose end is Secrets Manager's own
-	here("sqs", `slipway-dead-events`),                                                 //
+	`\$\{DataDeployments[A-F0-9]+\.Arn\}/stream/\*`,                                    // the table's streams
+	here("sns", `[A-Za-z0-9_-]+`),                                                      // one topic
+	here("sqs", `slipway-dead-(events|notifications)`),                                 //
 }, "|") + `)$`)
 
 func here(service, name string) string {
@@ -112,17 +114,19 @@ func TestWhoMay(t *testing.T) {
 		"lambda:UpdateAlias":               "rollback shift",
 		"lambda:GetAlias":                  "deploy rollback shift",
 		"lambda:InvokeFunction":            "deploy rollback settle shift",
-		"events:PutEvents":                 "deploy rollback settle shift",
+		"events:PutEvents":                 "deploy notify rollback settle shift",
 		"s3:PutObject":                     "api build builds codepipeline fetch prepare",
-		"ssm:GetParameter":                 "build builds deploy fetch rollback settle shift test",
-		"secretsmanager:GetSecretValue":    "build builds deploy fetch rollback settle shift test webhook",
+		"ssm:GetParameter":                 "build builds deploy fetch notify rollback settle shift test",
+		"secretsmanager:GetSecretValue":    "build builds deploy fetch notify rollback settle shift test webhook",
 		"codecommit:GitPull":               "fetch",
 		"states:StartExecution":            "api codepipeline commit sweep webhook",
 		"codepipeline:PutJobSuccessResult": "codepipeline",
 		"codepipeline:PutJobFailureResult": "codepipeline",
 		"states:DescribeExecution":         "sweep",
 		"states:ListExecutions":            "sweep",
-		"sqs:SendMessage":                  "commit",
+		"sqs:SendMessage":                  "commit notify",
+		"sns:Publish":                      "notify",
+		"dynamodb:GetRecords":              "notify",
 		"states:SendTaskSuccess":           "admit api settle",
 		"states:SendTaskFailure":           "admit api settle",
 		"logs:GetLogEvents":                "api",
@@ -145,7 +149,7 @@ func TestWhoMay(t *testing.T) {
 }
 
 // called finds the operations that the program's adapters build requests for.
-var called = regexp.MustCompile(`\b(cloudwatchlogs|codepipeline|dynamodb|eventbridge|lambda|s3|secretsmanager|sfn|ssm)\.([A-Z]\w+)Input\b`)
+var called = regexp.MustCompile(`\b(cloudwatchlogs|codepipeline|dynamodb|eventbridge|lambda|s3|secretsmanager|sfn|sns|ssm)\.([A-Z]\w+)Input\b`)
 
 // allows says which action lets an operation through, where it isn't the operation's own name.
 var allows = map[string]string{
@@ -162,9 +166,10 @@ func TestPoliciesAllowWhatTheProgramCalls(t *testing.T) {
 		}
 	}
 	used := map[string]bool{
-		"s3:ListBucket":       true, // so that a missing object is a 404
-		"s3:GetObjectVersion": true, // CodeBuild's own, for a build's source
-		"sqs:SendMessage":     true, // Lambda itself, of an event that the function failed at
+		"s3:ListBucket":           true,                                                                                               // so that a missing object is a 404
+		"s3:GetObjectVersion":     true,                                                                                               // CodeBuild's own, for a build's source
+		"sqs:SendMessage":         true,                                                                                               // Lambda itself, of an event that the function failed at
+		"dynamodb:DescribeStream": true, "dynamodb:GetRecords": true, "dynamodb:GetShardIterator": true, "dynamodb:ListStreams": true, // Lambda itself, of the stream
 		"dynamodb:UpdateItem": true, // types.Update in a transaction
 		"codecommit:GitPull":  true, // git's own protocol, which is no operation
 	}

@@ -18,6 +18,7 @@ type Settings struct {
 	Targets            []string // names of the Lambda functions that Slipway may deploy
 	HookFunctions      []string // names of the Lambda functions that hooks may invoke
 	Repositories       []string // names of the CodeCommit repositories that commits may be fetched from
+	Topics             []string // names of the SNS topics that apps' notifications may go to
 	RetentionDays      int      // how long logs are kept
 	Removal            string   // of tables and bucket with the stack: "retain" or "destroy"
 	Runner             string   // of tests and builds where an environment names none: "codebuild" or "function"
@@ -52,12 +53,14 @@ var (
 	functionPattern   = regexp.MustCompile(`^[A-Za-z0-9-_]{1,64}$`)
 	repositoryPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
 	bucketPattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	topicNamePattern  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
 	topicPattern      = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9-_]+$`)
 )
 
 // What the patterns of names want, in words.
 const (
 	functionRule   = "a Lambda function's name; want 1 to 64 letters, digits, - or _"
+	topicRule      = "a standard SNS topic's name; want 1 to 256 letters, digits, - or _"
 	repositoryRule = "a CodeCommit repository's name; want 1 to 100 letters, digits, . _ or -"
 )
 
@@ -68,6 +71,7 @@ var settingFor = map[string]func(*Settings, any) error{
 	"targets":       func(s *Settings, v any) error { return names(&s.Targets, v, functionPattern, functionRule) },
 	"hookFunctions": func(s *Settings, v any) error { return names(&s.HookFunctions, v, functionPattern, functionRule) },
 	"repositories":  func(s *Settings, v any) error { return names(&s.Repositories, v, repositoryPattern, repositoryRule) },
+	"topics":        func(s *Settings, v any) error { return names(&s.Topics, v, topicNamePattern, topicRule) },
 	"retentionDays": func(s *Settings, v any) error { return days(&s.RetentionDays, v) },
 	"removal":       func(s *Settings, v any) error { return oneOf(&s.Removal, v, Retain, Destroy) },
 	"runner":        func(s *Settings, v any) error { return oneOf(&s.Runner, v, CodeBuild, Function) },

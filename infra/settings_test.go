@@ -26,12 +26,13 @@ func TestBadContext(t *testing.T) {
 		{"targets", []any{"arn:aws:lambda:x"}, "is not a Lambda function's name"},
 		{"hookFunctions", []any{true, "a b"}, `context "hookFunctions": "a b" is not`},
 		{"repositories", "shop,a/b", `context "repositories": "a/b" is not a CodeCommit repository`},
+		{"topics", "arn:aws:sns:x", `context "topics": "arn:aws:sns:x" is not a standard SNS topic's name`},
 		{"retentionDays", 31.0, `context "retentionDays": 31; CloudWatch Logs keeps logs for one of [1 3 5 7 14 30`},
 		{"retentionDays", 30.5, "30.5; CloudWatch Logs"},
 		{"retentionDays", "forever", "forever; CloudWatch Logs"},
 		{"alarmTopic", "ops", `context "alarmTopic": ops; want an SNS topic's ARN, or nothing`},
 		{"assetsBucket", "My_Bucket", "want an S3 bucket's name, or nothing"},
-		{"target", "shop", `context "target" is unknown; there are alarmTopic, arch, assetsBucket, functionsDir, hookFunctions, pipelineRepository, removal, repositories, retentionDays, runner, targets`},
+		{"target", "shop", `context "target" is unknown; there are alarmTopic, arch, assetsBucket, functionsDir, hookFunctions, pipelineRepository, removal, repositories, retentionDays, runner, targets, topics`},
 		{"runner", "jenkins", `context "runner": jenkins is unknown; want codebuild or function`},
 	} {
 		_, err := infra.ParseSettings(map[string]any{each.key: each.value})

@@ -28,6 +28,7 @@ var may = map[string][]string{
 	"traffic":      {"deploy"},
 	"pipeline":     {"deploy", "script"},
 	"ofrep":        {"deploy", "flag"},
+	"herald":       {"deploy"},
 	"launch":       {"deploy"},
 	"trigger":      {"deploy", "launch"},
 	"codepipeline": {"deploy", "launch"},

@@ -161,6 +161,18 @@ func appShape() *shape {
 		{name: "name", need: true, shape: &shape{}},
 		{name: "source", shape: source()},
 		{name: "environments", need: true, shape: &shape{kind: table, each: settings, name: environmentRule, max: deploy.MaxEnvironments}},
+		{name: "notifications", shape: notifications()},
+	}}
+}
+
+func notifications() *shape {
+	return &shape{kind: object, keys: []key{
+		{name: "sns", shape: &shape{kind: object, keys: []key{{name: "topic", need: true, shape: &shape{}}}}},
+		{name: "github", shape: &shape{kind: object, keys: []key{
+			{name: "repository", shape: &shape{}},
+			{name: "token", need: true, shape: &shape{}},
+		}}},
+		{name: "slack", shape: &shape{kind: object, keys: []key{{name: "webhook", need: true, shape: &shape{}}}}},
 	}}
 }
 

@@ -12,6 +12,7 @@ var elsewhere = map[string]string{
 	"url":              "it in app.yaml, which a commit can't change",
 	"branches":         "it in app.yaml, which a commit can't change",
 	"deploy_on_push":   "it in app.yaml, which a commit can't change",
+	"notifications":    "it in app.yaml, which a commit can't change",
 }
 
 // suggest says what could stand instead of an unknown key: the nearest where one is near, else all.

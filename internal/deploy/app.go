@@ -13,10 +13,11 @@ import (
 
 // App is a program that Slipway deploys, with the settings that a commit may not decide.
 type App struct {
-	Name         string              `json:"name"`
-	Source       Source              `json:"source"`
-	Environments map[string]Settings `json:"environments"`
-	Version      int64               `json:"version"` // grows with every write
+	Name          string              `json:"name"`
+	Source        Source              `json:"source"`
+	Environments  map[string]Settings `json:"environments"`
+	Notifications *Notifications      `json:"notifications,omitempty"` // who hears of its deployments; nil: nobody
+	Version       int64               `json:"version"`                 // grows with every write
 }
 
 // Settings is what an app's owner decides for one environment.
@@ -109,7 +110,7 @@ func (a *App) Validate() error {
 		}
 		a.Environments[name] = s
 	}
-	return nil
+	return a.validateNotifications()
 }
 
 // EnvironmentNames lists the app's environments in order.

@@ -1,0 +1,116 @@
+package infra
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/herald"
+	"github.com/slipway-cd/slipway/internal/notify"
+)
+
+// deadNotesName is fixed: the function notify sends to it by its role.
+const deadNotesName = "slipway-dead-notifications"
+
+// gitHubURL is where GitHub's API is; the function finds it in its environment.
+const gitHubURL = "https://api.github.com"
+
+// Records of the stream that the function fails at are tried again for so long and so often, halved until the one that is at fault
+// stands alone. Those behind wait for it: an hour without an event is better than an event that is missing.
+const (
+	streamBatch = 10
+	streamTries = 100
+	streamSpan  = 3600 // seconds
+)
+
+// newNotifications hangs the function on the table's stream, which has each write once and in order, and its channels on the bus: a
+// target for each, so that each is tried again by itself. What fails for good, on either way, becomes a dead letter.
+func newNotifications(scope constructs.Construct, d *data, fn awslambda.Function) awssqs.Queue {
+	scope = constructs.NewConstruct(scope, jsii.String("Notifications"))
+	dead := awssqs.NewQueue(scope, jsii.String("Dead"), &awssqs.QueueProps{
+		QueueName: jsii.String(deadNotesName), Encryption: awssqs.QueueEncryption_SQS_MANAGED, EnforceSSL: jsii.Bool(true),
+		RetentionPeriod: awscdk.Duration_Days(jsii.Number(deadRetention)),
+	})
+	hearStream(scope, d, fn, dead)
+	rule := hearBus(scope, d, fn, dead)
+	dead.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
+		Actions:    jsii.Strings("sqs:SendMessage"), Resources: &[]*string{dead.QueueArn()},
+		Conditions: &map[string]any{"ArnEquals": map[string]any{"aws:SourceArn": []*string{rule.AttrArn()}}},
+	}))
+	awslambda.NewCfnEventInvokeConfig(scope, jsii.String("Tries"), &awslambda.CfnEventInvokeConfigProps{
+		FunctionName: fn.FunctionName(), Qualifier: jsii.String("$LATEST"), MaximumRetryAttempts: jsii.Number(processTries), MaximumEventAgeInSeconds: jsii.Number(deliverySpan),
+		DestinationConfig: &awslambda.CfnEventInvokeConfig_DestinationConfigProperty{
+			OnFailure: &awslambda.CfnEventInvokeConfig_OnFailureProperty{Destination: dead.QueueArn()},
+		},
+	})
+	return dead
+}
+
+// hearStream takes writes of deployments alone. A filter can't compare the item's old status with its new one; the function does.
+func hearStream(scope constructs.Construct, d *data, fn awslambda.Function, dead awssqs.Queue) {
+	table := d.deployments.Node().DefaultChild().(awsdynamodb.CfnTable)
+	table.SetStreamSpecification(&awsdynamodb.CfnTable_StreamSpecificationProperty{StreamViewType: jsii.String("NEW_AND_OLD_IMAGES")})
+	awslambda.NewCfnEventSourceMapping(scope, jsii.String("Stream"), &awslambda.CfnEventSourceMappingProps{
+		FunctionName: fn.FunctionName(), EventSourceArn: table.AttrStreamArn(), StartingPosition: jsii.String("TRIM_HORIZON"),
+		BatchSize: jsii.Number(streamBatch), BisectBatchOnFunctionError: jsii.Bool(true),
+		MaximumRetryAttempts: jsii.Number(streamTries), MaximumRecordAgeInSeconds: jsii.Number(streamSpan),
+		FilterCriteria: &awslambda.CfnEventSourceMapping_FilterCriteriaProperty{Filters: []any{
+			&awslambda.CfnEventSourceMapping_FilterProperty{Pattern: jsii.String(`{"dynamodb":{"NewImage":{"kind":{"S":["deployment"]}}}}`)},
+		}},
+		DestinationConfig: &awslambda.CfnEventSourceMapping_DestinationConfigProperty{
+			OnFailure: &awslambda.CfnEventSourceMapping_OnFailureProperty{Destination: dead.QueueArn()},
+		},
+	})
+}
+
+func hearBus(scope constructs.Construct, d *data, fn awslambda.Function, dead awssqs.Queue) awsevents.CfnRule {
+	var targets []any
+	for _, channel := range herald.Channels {
+		targets = append(targets, &awsevents.CfnRule_TargetProperty{
+			Id: jsii.String(channel), Arn: fn.FunctionArn(),
+			InputTransformer: &awsevents.CfnRule_InputTransformerProperty{
+				InputPathsMap: map[string]string{"detail": "$.detail"},
+				InputTemplate: jsii.String(`{"channel":"` + channel + `","detail":<detail>}`),
+			},
+			DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: dead.QueueArn()},
+			RetryPolicy:      &awsevents.CfnRule_RetryPolicyProperty{MaximumRetryAttempts: jsii.Number(deliveries), MaximumEventAgeInSeconds: jsii.Number(deliverySpan)},
+		})
+	}
+	rule := awsevents.NewCfnRule(scope, jsii.String("Changed"), &awsevents.CfnRuleProps{
+		Description: jsii.String("Slipway: Changes of deployments' statuses, to each channel"), EventBusName: d.bus.EventBusName(),
+		EventPattern: map[string]any{"source": []string{notify.Source}, "detail-type": []string{deploy.EventStatus}}, Targets: targets,
+	})
+	awslambda.NewCfnPermission(scope, jsii.String("ChangedCall"), &awslambda.CfnPermissionProps{
+		FunctionName: fn.FunctionName(), Principal: jsii.String("events.amazonaws.com"),
+		Action: jsii.String("lambda:InvokeFunction"), SourceArn: rule.AttrArn(),
+	})
+	return rule
+}
+
+// mayNotify reads the stream with the function's own rights, as it sends dead letters; and apps, deployments and what channels need.
+func mayNotify(r *resources) []awsiam.PolicyStatement {
+	statements := []awsiam.PolicyStatement{
+		allow([]*string{join(r.data.deployments.TableArn(), "/stream/*")}, "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"),
+		allow(r.table, "dynamodb:GetItem"), allow(r.bus, "events:PutEvents"), allow(arns(r.stack, "sqs", deadNotesName), "sqs:SendMessage"),
+		allow(r.parameters, "ssm:GetParameter"), allow(r.secrets, "secretsmanager:GetSecretValue"),
+	}
+	if len(r.topics) > 0 {
+		statements = append(statements, allow(r.topics, "sns:Publish"))
+	}
+	return statements
+}
+
+// notifications adds the alarms on what nobody was told.
+func (a *alarms) notifications(dead awssqs.Queue) {
+	a.add("notifications-dead", "Changes of deployments could not be told, and wait in "+deadNotesName, 1,
+		dead.MetricApproximateNumberOfMessagesVisible(&awscloudwatch.MetricOptions{Statistic: jsii.String("Maximum"), Period: awscdk.Duration_Minutes(jsii.Number(alarmPeriod))}))
+	a.add("notifications-refused", "GitHub or Slack refuses what an app's channel sends, or its secret is missing", 1, count(herald.RefusedMetric))
+}

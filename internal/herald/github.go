@@ -1,0 +1,130 @@
+package herald
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// Bounds on setting a status.
+const (
+	rounds   = 5   // of looking and setting
+	pageSize = 100 // GitHub's most
+	maxPages = 10
+)
+
+// commitStatus is GitHub's (docs.github.com, REST API endpoints for commit statuses).
+type commitStatus struct {
+	State       string `json:"state"`
+	Context     string `json:"context"`
+	Description string `json:"description"` // 140 characters at most; its end is the deployment's id
+}
+
+// statusOf is what GitHub shall say of a deployment.
+func statusOf(d *deploy.Deployment) commitStatus {
+	state, text := "pending", string(d.Status)
+	switch d.Status {
+	case deploy.Success:
+		state, text = "success", "live in "+d.Environment
+	case deploy.Failed:
+		state, text = "failure", "failed"
+		if d.Dirty {
+			text = "failed, and the environment needs a repair"
+		}
+	case deploy.RolledBack:
+		state, text = "failure", "rolled back"
+	case deploy.Aborted:
+		state = "error"
+	}
+	return commitStatus{State: state, Context: "slipway/" + d.App + "/" + d.Environment, Description: text + " - " + d.ID}
+}
+
+var lastWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(` - (\S+)$`) })
+
+// deploymentOf reads the id out of a status of ours; "" where there is none.
+func deploymentOf(s commitStatus) string {
+	if m := lastWord().FindStringSubmatch(s.Description); m != nil && deploy.ValidID(m[1]) {
+		return m[1]
+	}
+	return ""
+}
+
+// status makes GitHub say of the commit what its newest deployment is by now. GitHub shows whichever status was set last, so that an
+// event's own word, late or told twice, could hide a newer one. Therefore no event's word is set: what is set is what the record
+// says, and what GitHub says is looked at before and, until it is that, after each setting. Whoever sets last looks last.
+func (h *Herald) status(ctx context.Context, g *deploy.GitHubChannel, c *deploy.Change) error {
+	if !deploy.ValidCommit(c.CommitSHA) {
+		return nil // before Prepare has found what a rollback restores
+	}
+	if !secure(h.GitHub, true) {
+		return refusef("SLIPWAY_GITHUB_URL is %q; want https://", h.GitHub)
+	}
+	token, err := h.secret(ctx, g.Token)
+	if err != nil {
+		return err
+	}
+	repo := repository{herald: h, name: g.Repository, token: strings.TrimSpace(token), commit: c.CommitSHA}
+	for range rounds {
+		said, newest, err := repo.said(ctx, "slipway/"+c.App+"/"+c.Environment, c.Deployment)
+		if err != nil {
+			return err
+		}
+		d, err := h.Store.Deployment(ctx, newest)
+		if err != nil {
+			return err
+		}
+		want := statusOf(d)
+		if said == want {
+			return nil
+		}
+		if err := repo.set(ctx, want); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("GitHub: somebody else sets %s too", c.CommitSHA)
+}
+
+// repository is one on GitHub, with a commit that is spoken of.
+type repository struct {
+	herald              *Herald
+	name, token, commit string
+}
+
+func (r repository) request(method, path string, body any, what string) request {
+	return request{method: method, url: strings.TrimSuffix(r.herald.GitHub, "/") + "/repos/" + r.name + path, body: body, what: "GitHub, " + what,
+		header: map[string]string{"Authorization": "Bearer " + r.token, "Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}}
+}
+
+// said gives what GitHub says of the commit in a context, and the newest deployment of which it ever did, or the given one.
+func (r repository) said(ctx context.Context, name, deployment string) (last commitStatus, newest string, err error) {
+	newest = deployment
+	for page := 1; page <= maxPages; page++ {
+		var all []commitStatus // the newest first
+		path := fmt.Sprintf("/commits/%s/statuses?per_page=%d&page=%d", r.commit, pageSize, page)
+		if err := r.herald.send(ctx, r.request(http.MethodGet, path, nil, "read the commit's statuses"), &all); err != nil {
+			return last, "", err
+		}
+		for _, s := range all {
+			if s.Context != name {
+				continue
+			}
+			if last.Context == "" {
+				last = s
+			}
+			newest = max(newest, deploymentOf(s))
+		}
+		if len(all) < pageSize {
+			break
+		}
+	}
+	return last, newest, nil
+}
+
+func (r repository) set(ctx context.Context, s commitStatus) error {
+	return r.herald.send(ctx, r.request(http.MethodPost, "/statuses/"+r.commit, s, "set the commit's status"), nil)
+}

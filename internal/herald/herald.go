@@ -1,0 +1,124 @@
+package herald
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// The channels, as the rules on the bus name them.
+const (
+	SNS    = "sns"
+	GitHub = "github"
+	Slack  = "slack"
+)
+
+// Channels lists them all.
+var Channels = []string{SNS, GitHub, Slack}
+
+// RefusedMetric counts what a channel's other side refuses for good.
+const RefusedMetric = "NotificationsRefused"
+
+// Herald is the function notify: it hears the deployments table's stream, and for each change and channel the bus.
+type Herald struct {
+	Bus     Bus
+	Store   Store
+	Secrets Secrets
+	Topics  Topics
+	HTTP    *http.Client // as Client makes it
+	GitHub  string       // base URL of GitHub's API
+	Local   bool         // whether a Slack webhook may be on this machine
+	Log     *slog.Logger
+	Metric  func(name string, value int)
+}
+
+// Store has the apps with their channels, and the deployments as they are by now.
+type Store interface {
+	App(ctx context.Context, name string) (*deploy.App, error)
+	Deployment(ctx context.Context, id string) (*deploy.Deployment, error)
+}
+
+// Secrets looks up what a reference names.
+type Secrets interface {
+	Value(ctx context.Context, reference string) (string, error)
+}
+
+// Topics publishes to SNS.
+type Topics interface {
+	Publish(ctx context.Context, topic string, c *deploy.Change) error
+}
+
+// Call is what the function is called with: records by the stream, a channel and a change by a rule on the bus.
+type Call struct {
+	Records []Record      `json:"Records"`
+	Channel string        `json:"channel"`
+	Detail  deploy.Change `json:"detail"`
+}
+
+// Handle answers a call. Its error makes the stream, or Lambda for the bus, try again. What a channel's other side refuses for good
+// is no error: it is logged and counted, since another try would be refused too.
+func (h *Herald) Handle(ctx context.Context, c Call) error {
+	if c.Channel == "" {
+		return tell(ctx, h.Bus, c.Records)
+	}
+	err := h.pass(ctx, c.Channel, &c.Detail)
+	attrs := []any{"channel", c.Channel, "app", c.Detail.App, "deployment", c.Detail.Deployment, "status", c.Detail.Status}
+	var r *refusal
+	if errors.As(err, &r) {
+		h.Log.ErrorContext(ctx, "a notification was refused for good", append(attrs, "error", err.Error())...)
+		h.Metric(RefusedMetric, 1)
+		return nil
+	}
+	if err != nil {
+		h.Log.WarnContext(ctx, "a notification failed, and is tried again", append(attrs, "error", err.Error())...)
+		return deploy.Errorf(deploy.Internal, c.Channel, "%s of %s: %w", c.Detail.Status, c.Detail.Deployment, err)
+	}
+	return nil
+}
+
+// pass tells one channel of a change, where the app has that channel.
+func (h *Herald) pass(ctx context.Context, channel string, c *deploy.Change) error {
+	if c.Version != deploy.ChangeVersion || !deploy.ValidID(c.Deployment) {
+		return refusef("the event is not of version %d, or names no deployment", deploy.ChangeVersion)
+	}
+	app, err := h.Store.App(ctx, c.App)
+	if deploy.KindOf(err) == deploy.NotFound {
+		return refusef("%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	n := app.Notifications
+	switch {
+	case n == nil:
+		return nil
+	case channel == SNS && n.SNS != nil:
+		return h.Topics.Publish(ctx, n.SNS.Topic, c)
+	case channel == GitHub && n.GitHub != nil:
+		return h.status(ctx, n.GitHub, c)
+	case channel == Slack && n.Slack != nil:
+		return h.post(ctx, n.Slack, c)
+	}
+	return nil
+}
+
+// secret looks up a reference. What is not there, or no reference, stays so until somebody changes it.
+func (h *Herald) secret(ctx context.Context, reference string) (string, error) {
+	value, err := h.Secrets.Value(ctx, reference)
+	if kind := deploy.KindOf(err); kind == deploy.NotFound || kind == deploy.Invalid {
+		return "", refusef("%s: %w", reference, err)
+	}
+	return value, err
+}
+
+// patience is how long one request may take.
+const patience = 8 * time.Second
+
+// Client makes the HTTP client: it follows no redirect, which would take a token or a secret URL's message elsewhere.
+func Client() *http.Client {
+	return &http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}

@@ -1,0 +1,328 @@
+package herald_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/herald"
+)
+
+const (
+	older  = "deploy-20261125-090000000-aaaaaaaa"
+	newer  = "deploy-20261125-090001000-bbbbbbbb"
+	commit = "0123456789abcdef0123456789abcdef01234567"
+	token  = "github-token-that-nobody-may-see"
+)
+
+// table is the store: the app, and the deployments as they are by now.
+type table struct {
+	app         *deploy.App
+	mu          sync.Mutex
+	deployments map[string]*deploy.Deployment
+}
+
+func (s *table) App(_ context.Context, name string) (*deploy.App, error) {
+	if name != s.app.Name {
+		return nil, deploy.Errorf(deploy.NotFound, "", "there is no app %q", name)
+	}
+	return s.app, nil
+}
+
+func (s *table) Deployment(_ context.Context, id string) (*deploy.Deployment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := *s.deployments[id]
+	return &d, nil
+}
+
+func (s *table) is(id string, status deploy.Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deployments[id] = &deploy.Deployment{ID: id, App: "shop", Environment: "production", CommitSHA: commit, Status: status}
+}
+
+type secrets map[string]string
+
+func (s secrets) Value(_ context.Context, reference string) (string, error) {
+	if value, ok := s[reference]; ok {
+		return value, nil
+	}
+	return "", deploy.Errorf(deploy.NotFound, "", "there is no secret")
+}
+
+// topics fails with its error, or notes what was published.
+type topics struct {
+	err error
+	to  []string
+}
+
+func (p *topics) Publish(_ context.Context, topic string, c *deploy.Change) error {
+	p.to = append(p.to, topic+" "+string(c.Status))
+	return p.err
+}
+
+// hub is GitHub and Slack.
+type hub struct {
+	*httptest.Server
+	mu       sync.Mutex
+	statuses []map[string]string // the newest first
+	answers  []int               // for the next requests, before any is served
+	asked    int
+	posted   []string
+	onPost   func() // before a status is set
+}
+
+func (g *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked++
+	if len(g.answers) > 0 {
+		code := g.answers[0]
+		g.answers = g.answers[1:]
+		w.Header().Set("Location", g.URL+"/elsewhere")
+		w.WriteHeader(code)
+		fmt.Fprint(w, "an answer of the hub's")
+		return
+	}
+	switch {
+	case r.URL.Path == "/hook":
+		var body bytes.Buffer
+		_, _ = body.ReadFrom(r.Body)
+		g.posted = append(g.posted, body.String())
+	case r.Header.Get("Authorization") != "Bearer "+token:
+		w.WriteHeader(http.StatusUnauthorized)
+	case r.Method == http.MethodGet && r.URL.Path == "/repos/octo/shop/commits/"+commit+"/statuses":
+		_ = json.NewEncoder(w).Encode(append([]map[string]string{}, g.statuses...))
+	case r.Method == http.MethodPost && r.URL.Path == "/repos/octo/shop/statuses/"+commit:
+		if g.onPost != nil {
+			g.onPost()
+		}
+		var s map[string]string
+		_ = json.NewDecoder(r.Body).Decode(&s)
+		g.statuses = append([]map[string]string{s}, g.statuses...)
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, "{}")
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+// scene is a herald with all around it.
+type scene struct {
+	*herald.Herald
+	hub     *hub
+	table   *table
+	topics  *topics
+	log     *bytes.Buffer
+	refused int
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	s := &scene{hub: &hub{}, topics: &topics{}, log: &bytes.Buffer{}, table: &table{deployments: map[string]*deploy.Deployment{}}}
+	s.hub.Server = httptest.NewServer(s.hub)
+	t.Cleanup(s.hub.Close)
+	s.table.app = &deploy.App{Name: "shop", Notifications: &deploy.Notifications{SNS: &deploy.SNSChannel{Topic: "the topic"},
+		GitHub: &deploy.GitHubChannel{Repository: "octo/shop", Token: "ssm:token"}, Slack: &deploy.SlackChannel{Webhook: "ssm:hook"}}}
+	s.Herald = &herald.Herald{Store: s.table, Secrets: secrets{"ssm:token": token + "\n", "ssm:hook": s.hub.URL + "/hook"}, Topics: s.topics, HTTP: herald.Client(),
+		GitHub: s.hub.URL, Local: true, Log: slog.New(slog.NewTextHandler(s.log, nil)), Metric: func(string, int) { s.refused++ }}
+	return s
+}
+
+func (s *scene) tell(channel, id string, status deploy.Status) error {
+	return s.Handle(context.Background(), herald.Call{Channel: channel, Detail: deploy.Change{Version: 1, Deployment: id, App: "shop",
+		Environment: "production", Action: deploy.Deploy, CommitSHA: commit, Status: status, Time: time.Unix(1_800_000_000, 0).UTC()}})
+}
+
+// shows is what GitHub shows of the commit: what was set last.
+func (s *scene) shows() string {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	if len(s.hub.statuses) == 0 {
+		return "nothing"
+	}
+	return s.hub.statuses[0]["state"] + ": " + s.hub.statuses[0]["description"]
+}
+
+func TestGitHubStates(t *testing.T) {
+	for status, want := range map[deploy.Status]string{
+		deploy.Pending: "pending: pending", deploy.Running: "pending: running", deploy.Success: "success: live in production",
+		deploy.Failed: "failure: failed", deploy.RolledBack: "failure: rolled back", deploy.Aborted: "error: cancelled",
+	} {
+		s := newScene(t)
+		s.table.is(older, status)
+		if err := s.tell(herald.GitHub, older, status); err != nil || s.shows() != want+" - "+older {
+			t.Errorf("%s: %v, %s", status, err, s.shows())
+		}
+		if s.hub.statuses[0]["context"] != "slipway/shop/production" {
+			t.Errorf("%v", s.hub.statuses[0])
+		}
+	}
+}
+
+// TestGitHubKeepsTheNewest: neither a late event nor one told twice hides what is newer, of the deployment or of a later one.
+func TestGitHubKeepsTheNewest(t *testing.T) {
+	s := newScene(t)
+	s.table.is(older, deploy.Success)
+	for _, status := range []deploy.Status{deploy.Success, deploy.Running, deploy.Pending, deploy.Success} {
+		if err := s.tell(herald.GitHub, older, status); err != nil || s.shows() != "success: live in production - "+older || len(s.hub.statuses) != 1 {
+			t.Errorf("%s after success: %v, %v", status, err, s.hub.statuses)
+		}
+	}
+	s.table.is(newer, deploy.Running)
+	for _, id := range []string{newer, older, newer} {
+		if err := s.tell(herald.GitHub, id, deploy.Success); err != nil || s.shows() != "pending: running - "+newer || len(s.hub.statuses) != 2 {
+			t.Errorf("%s: %v, %v", id, err, s.hub.statuses)
+		}
+	}
+}
+
+// TestGitHubMeanwhile: what becomes of the deployment while its status is being set is set too.
+func TestGitHubMeanwhile(t *testing.T) {
+	s := newScene(t)
+	s.table.is(older, deploy.Running)
+	s.hub.onPost = func() { s.table.is(older, deploy.Success) }
+	if err := s.tell(herald.GitHub, older, deploy.Running); err != nil || s.shows() != "success: live in production - "+older {
+		t.Errorf("%v, %v", err, s.hub.statuses)
+	}
+	s = newScene(t)
+	s.table.is(older, deploy.Failed)
+	s.table.is(newer, deploy.Success)
+	said := false
+	s.hub.onPost = func() { // another process sets the newer's between this one's look and its own
+		if !said {
+			said = true
+			s.hub.statuses = append(s.hub.statuses, map[string]string{"state": "success", "context": "slipway/shop/production", "description": "live in production - " + newer})
+		}
+	}
+	if err := s.tell(herald.GitHub, older, deploy.Failed); err != nil || s.shows() != "success: live in production - "+newer {
+		t.Errorf("%v, %v", err, s.hub.statuses)
+	}
+	s = newScene(t)
+	states := []deploy.Status{deploy.Running, deploy.Success}
+	s.table.is(older, deploy.Running)
+	s.hub.onPost = func() { states[0], states[1] = states[1], states[0]; s.table.is(older, states[0]) }
+	if err := s.tell(herald.GitHub, older, deploy.Running); err == nil || s.hub.asked > 12 {
+		t.Errorf("one that never comes to rest: %v after %d requests", err, s.hub.asked)
+	}
+}
+
+// TestWhatIsTriedAgain: what may pass is an error, for Lambda to try again; what will not is counted, and said once.
+func TestWhatIsTriedAgain(t *testing.T) {
+	for _, channel := range []string{herald.GitHub, herald.Slack} {
+		for code, again := range map[int]bool{500: true, 502: true, 503: true, 429: true, 400: false, 401: false, 403: false, 404: false, 422: false, 301: false, 307: false} {
+			s := newScene(t)
+			s.table.is(older, deploy.Success)
+			s.hub.answers = []int{code}
+			err := s.tell(channel, older, deploy.Success)
+			if (err != nil) != again || (s.refused == 1) == again || !strings.Contains(s.log.String(), fmt.Sprint(code)) || s.hub.asked != 1 {
+				t.Errorf("%s answers %d: %v, refused %d, %d requests, %s", channel, code, err, s.refused, s.hub.asked, s.log)
+			}
+			if text := fmt.Sprint(err) + s.log.String(); strings.Contains(text, token) || strings.Contains(text, "/hook") {
+				t.Errorf("%s answers %d, and a secret is told: %s", channel, code, text)
+			}
+			if err := s.tell(channel, older, deploy.Success); err != nil {
+				t.Errorf("%s, again: %v", channel, err)
+			}
+		}
+	}
+}
+
+// TestNoNetwork: the error says nothing of where to, which for Slack is a secret.
+func TestNoNetwork(t *testing.T) {
+	s := newScene(t)
+	s.table.is(older, deploy.Success)
+	s.hub.Close()
+	for _, channel := range []string{herald.GitHub, herald.Slack} {
+		if err := s.tell(channel, older, deploy.Success); err == nil || strings.Contains(err.Error()+s.log.String(), "/hook") || strings.Contains(err.Error(), token) {
+			t.Errorf("%s: %v, %s", channel, err, s.log)
+		}
+	}
+	s.topics.err = errors.New("no SNS")
+	if err := s.tell(herald.SNS, older, deploy.Success); err == nil || s.topics.to[0] != "the topic success" {
+		t.Errorf("%v, %v", err, s.topics.to)
+	}
+}
+
+// TestPatience: a side that never answers takes no longer than the client's time.
+func TestPatience(t *testing.T) {
+	if c := herald.Client(); c.Timeout <= 0 || c.Timeout > 10*time.Second {
+		t.Errorf("the client waits for %s", c.Timeout)
+	}
+	s := newScene(t)
+	s.table.is(older, deploy.Success)
+	s.HTTP.Timeout = 20 * time.Millisecond
+	free := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-free }))
+	defer slow.Close()
+	defer close(free)
+	s.GitHub = slow.URL
+	if err := s.tell(herald.GitHub, older, deploy.Success); err == nil || s.refused != 0 {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestSecretsGoNowhereElse: a secret that is missing, or is no webhook of Slack's, is refused before anything is sent.
+func TestSecretsGoNowhereElse(t *testing.T) {
+	for name, change := range map[string]func(*scene) string{
+		"no token":   func(s *scene) string { s.Secrets = secrets{}; return herald.GitHub },
+		"plain http": func(s *scene) string { s.GitHub = "http://example.com"; return herald.GitHub },
+		"no hook":    func(s *scene) string { s.Secrets = secrets{}; return herald.Slack },
+		"not on AWS": func(s *scene) string { s.Local = false; return herald.Slack },
+		"another host": func(s *scene) string {
+			s.Secrets = secrets{"ssm:hook": "https://example.com/hook"}
+			return herald.Slack
+		},
+		"no URL": func(s *scene) string { s.Secrets = secrets{"ssm:hook": "hush: hush"}; return herald.Slack },
+		"credentials in it": func(s *scene) string {
+			s.Secrets = secrets{"ssm:hook": "https://hush@hooks.slack.com/x"}
+			return herald.Slack
+		},
+	} {
+		s := newScene(t)
+		s.table.is(older, deploy.Success)
+		channel := change(s)
+		if err := s.tell(channel, older, deploy.Success); err != nil || s.refused != 1 || s.hub.asked != 0 || strings.Contains(s.log.String(), "hush") {
+			t.Errorf("%s: %v, refused %d, asked %d, %s", name, err, s.refused, s.hub.asked, s.log)
+		}
+	}
+}
+
+func TestWhoHasNoChannel(t *testing.T) {
+	s := newScene(t)
+	s.table.app.Notifications = &deploy.Notifications{}
+	for range 2 {
+		for _, channel := range herald.Channels {
+			if err := s.tell(channel, older, deploy.Success); err != nil || s.hub.asked != 0 || len(s.topics.to) != 0 || s.refused != 0 {
+				t.Errorf("%s: %v", channel, err)
+			}
+		}
+		s.table.app.Notifications = nil
+	}
+	s.table.app.Name = "another"
+	if err := s.tell(herald.SNS, older, deploy.Success); err != nil || s.refused != 1 {
+		t.Errorf("no app: %v, refused %d", err, s.refused)
+	}
+}
+
+func TestSlackMessage(t *testing.T) {
+	s := newScene(t)
+	err := s.Handle(t.Context(), herald.Call{Channel: herald.Slack, Detail: deploy.Change{Version: 1, Deployment: older, App: "shop", Environment: "production",
+		Action: deploy.Deploy, CommitSHA: commit, Branch: "<!channel>", Status: deploy.Failed, Dirty: true, Error: "a & b", Time: time.Unix(1_800_000_000, 0).UTC()}})
+	want := "shop in production: deploy failed of 01234567 (&lt;!channel&gt;). The environment stays locked and needs a repair. a &amp; b\n" + older + ", 2027-01-15 08:00:00 UTC"
+	var got struct{ Text string }
+	if err != nil || len(s.hub.posted) != 1 || json.Unmarshal([]byte(s.hub.posted[0]), &got) != nil || got.Text != want {
+		t.Errorf("%v: %v, want %s", err, s.hub.posted, want)
+	}
+}
