@@ -74,7 +74,7 @@ func (s *stage) set(ctx context.Context, dir string, begin time.Time) (err error
 	if s.out, err = s.cloud.Deploy(ctx); err != nil {
 		return err
 	}
-	s.fact("Slipway", "eleven functions, a state machine, two tables, an API: %s so far", seconds(s.now().Sub(begin)))
+	s.fact("Slipway", "functions, a state machine, two tables, an API: %s so far", seconds(s.now().Sub(begin)))
 	repo, home := filepath.Join(dir, "shop"), filepath.Join(dir, "home")
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return err
