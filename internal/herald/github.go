@@ -30,7 +30,7 @@ func statusOf(d *deploy.Deployment) commitStatus {
 	state, text := "pending", string(d.Status)
 	switch d.Status {
 	case deploy.Success:
-		state, text = "success", "live in "+d.Environment
+		state, text = "success", "went live in "+d.Environment
 	case deploy.Failed:
 		state, text = "failure", "failed"
 		if d.Dirty {

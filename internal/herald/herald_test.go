@@ -77,6 +77,7 @@ type hub struct {
 	*httptest.Server
 	mu       sync.Mutex
 	statuses []map[string]string // the newest first
+	headers  map[string]string   // of these answers
 	answers  []int               // for the next requests, before any is served
 	asked    int
 	posted   []string
@@ -91,6 +92,9 @@ func (g *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		code := g.answers[0]
 		g.answers = g.answers[1:]
 		w.Header().Set("Location", g.URL+"/elsewhere")
+		for name, value := range g.headers {
+			w.Header().Set(name, value)
+		}
 		w.WriteHeader(code)
 		fmt.Fprint(w, "an answer of the hub's")
 		return
@@ -157,7 +161,7 @@ func (s *scene) shows() string {
 
 func TestGitHubStates(t *testing.T) {
 	for status, want := range map[deploy.Status]string{
-		deploy.Pending: "pending: pending", deploy.Running: "pending: running", deploy.Success: "success: live in production",
+		deploy.Pending: "pending: pending", deploy.Running: "pending: running", deploy.Success: "success: went live in production",
 		deploy.Failed: "failure: failed", deploy.RolledBack: "failure: rolled back", deploy.Aborted: "error: cancelled",
 	} {
 		s := newScene(t)
@@ -176,7 +180,7 @@ func TestGitHubKeepsTheNewest(t *testing.T) {
 	s := newScene(t)
 	s.table.is(older, deploy.Success)
 	for _, status := range []deploy.Status{deploy.Success, deploy.Running, deploy.Pending, deploy.Success} {
-		if err := s.tell(herald.GitHub, older, status); err != nil || s.shows() != "success: live in production - "+older || len(s.hub.statuses) != 1 {
+		if err := s.tell(herald.GitHub, older, status); err != nil || s.shows() != "success: went live in production - "+older || len(s.hub.statuses) != 1 {
 			t.Errorf("%s after success: %v, %v", status, err, s.hub.statuses)
 		}
 	}
@@ -193,7 +197,7 @@ func TestGitHubMeanwhile(t *testing.T) {
 	s := newScene(t)
 	s.table.is(older, deploy.Running)
 	s.hub.onPost = func() { s.table.is(older, deploy.Success) }
-	if err := s.tell(herald.GitHub, older, deploy.Running); err != nil || s.shows() != "success: live in production - "+older {
+	if err := s.tell(herald.GitHub, older, deploy.Running); err != nil || s.shows() != "success: went live in production - "+older {
 		t.Errorf("%v, %v", err, s.hub.statuses)
 	}
 	s = newScene(t)
@@ -203,10 +207,10 @@ func TestGitHubMeanwhile(t *testing.T) {
 	s.hub.onPost = func() { // another process sets the newer's between this one's look and its own
 		if !said {
 			said = true
-			s.hub.statuses = append(s.hub.statuses, map[string]string{"state": "success", "context": "slipway/shop/production", "description": "live in production - " + newer})
+			s.hub.statuses = append(s.hub.statuses, map[string]string{"state": "success", "context": "slipway/shop/production", "description": "went live in production - " + newer})
 		}
 	}
-	if err := s.tell(herald.GitHub, older, deploy.Failed); err != nil || s.shows() != "success: live in production - "+newer {
+	if err := s.tell(herald.GitHub, older, deploy.Failed); err != nil || s.shows() != "success: went live in production - "+newer {
 		t.Errorf("%v, %v", err, s.hub.statuses)
 	}
 	s = newScene(t)
@@ -235,6 +239,18 @@ func TestWhatIsTriedAgain(t *testing.T) {
 			if err := s.tell(channel, older, deploy.Success); err != nil {
 				t.Errorf("%s, again: %v", channel, err)
 			}
+		}
+	}
+}
+
+// TestRateLimits: GitHub's limits may come as 403 too.
+func TestRateLimits(t *testing.T) {
+	for name, value := range map[string]string{"Retry-After": "60", "X-RateLimit-Remaining": "0"} {
+		s := newScene(t)
+		s.table.is(older, deploy.Success)
+		s.hub.answers, s.hub.headers = []int{403}, map[string]string{name: value}
+		if err := s.tell(herald.GitHub, older, deploy.Success); err == nil || s.refused != 0 {
+			t.Errorf("%s: %v, refused %d", name, err, s.refused)
 		}
 	}
 }

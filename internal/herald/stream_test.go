@@ -54,6 +54,9 @@ func TestChangeOf(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
+	if got, err := herald.ChangeOf(record(t, written("deployment", "", "", "1"))); err == nil {
+		t.Errorf("a new one without a status: %+v", got)
+	}
 	good := written("deployment", "running", "failed", "7")
 	for _, cut := range [][2]string{{`"S":"` + older, `"S":"other`}, {`"S":"failed"`, `"S":"fine"`}, {`"S":"running"`, `"S":"walking"`}, {`"S":"shop"`, `"N":"1"`}, {`"S":"production"`, `"S":""`},
 		{`"N":"7"`, `"N":"x"`}, {`"N":"7"`, `"S":"7"`}, {`"S":"2026-`, `"S":"26-`}, {`{"NULL":true}`, `{"S":"soon"}`}, {`1.7959e9`, `-1`}, {`"S":"deploy"`, `"S":"sing"`}} {

@@ -88,7 +88,7 @@ type outside struct {
 	statuses []map[string]string // the newest first
 	messages []string
 	tokens   []string
-	failing  int // how many requests of GitHub's are yet to be answered 502
+	failing  bool // whether GitHub answers 502
 }
 
 func newOutside(t *testing.T) *outside {
@@ -105,8 +105,7 @@ func (o *outside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/services/T0/B0/hook":
 		o.messages = append(o.messages, string(body))
-	case o.failing > 0:
-		o.failing--
+	case o.failing:
 		w.WriteHeader(http.StatusBadGateway)
 	case r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/repos/octo/told/commits/"):
 		o.tokens = append(o.tokens, r.Header.Get("Authorization"))
@@ -182,13 +181,20 @@ func change(t *testing.T, schema *jsonschema.Schema, detail string) deploy.Chang
 	return c
 }
 
-// ways names each deployment's changes in the order in which they were told.
-func ways(changes []deploy.Change) map[string]string {
-	told := map[string]string{}
-	for _, c := range changes {
-		told[c.Deployment] += fmt.Sprintf("%s>%s ", c.PreviousStatus, c.Status)
+// whole checks that the changes of one deployment, in the order in which they were told, are its whole way to where it is.
+func whole(t *testing.T, d *deploy.Deployment, told []deploy.Change) {
+	t.Helper()
+	at, sequence := deploy.Status(""), int64(0)
+	for _, c := range told {
+		if c.PreviousStatus != at || c.Sequence <= sequence || at != "" && at.To(c.Status) != nil || at == "" && c.Status != deploy.Pending && c.Status != deploy.Running {
+			t.Errorf("%s: %s to %s (%d) after %s (%d)", d.ID, c.PreviousStatus, c.Status, c.Sequence, at, sequence)
+		}
+		at, sequence = c.Status, c.Sequence
 	}
-	return told
+	last := told[len(told)-1]
+	if at != d.Status || last.Error != d.Error || last.SupersededBy != d.SupersededBy || last.EndTime == nil || last.CommitSHA != d.CommitSHA {
+		t.Errorf("%s is %s (%s), told last %+v", d.ID, d.Status, d.Error, last)
+	}
 }
 
 // TestStatusesAreTold: each change of a deployment's status is on the bus, once and in order, and in each of the app's channels.
@@ -217,8 +223,15 @@ func TestStatusesAreTold(t *testing.T) {
 	good.wants(deploy.Success)
 	bad := a.deploy(a.commit("bad", config()))
 	bad.wants(deploy.RolledBack)
-	want := map[string]string{good.id: ">running running>success ", bad.id: ">running running>rolled_back "}
+	slow := a.commit("two", config(`deploy=sleep 2; cp out/version "$SERVE/live"`))
+	crowd := []*run{a.deploy(slow), a.deploy(slow), a.deploy(slow), a.deploy(slow)} // some are overtaken
+	for _, r := range crowd {
+		r.ended()
+	}
+	a.start(map[string]any{"action": "rollback"}).wants(deploy.Success)
+
 	var changes []deploy.Change
+	told := map[string][]deploy.Change{}
 	waitFor(t, "the bus to hear of all", func() (int, bool) {
 		for _, body := range bus.read() {
 			var e struct {
@@ -227,22 +240,29 @@ func TestStatusesAreTold(t *testing.T) {
 			if err := json.Unmarshal([]byte(body), &e); err != nil {
 				t.Fatal(err)
 			}
-			changes = append(changes, change(t, schema, string(e.Detail)))
+			c := change(t, schema, string(e.Detail))
+			changes, told[c.Deployment] = append(changes, c), append(told[c.Deployment], c)
 		}
-		return len(changes), len(changes) >= 4
+		for _, d := range a.deployments() {
+			if n := len(told[d.ID]); n == 0 || told[d.ID][n-1].Status != d.Status {
+				return 0, false
+			}
+		}
+		return len(changes), true
 	})
-	if got := ways(changes); fmt.Sprint(got) != fmt.Sprint(want) || !slices.IsSortedFunc(changes[:2], func(x, y deploy.Change) int { return int(x.Sequence - y.Sequence) }) {
-		t.Errorf("told %v, want %v", got, want)
+	for _, d := range a.deployments() {
+		t.Logf("%s, %s: told %d times", d.ID, d.Status, len(told[d.ID]))
+		whole(t, &d, told[d.ID])
 	}
-	if last := changes[len(changes)-1]; last.Error != bad.record().Error || last.Error == "" || last.EndTime == nil {
-		t.Errorf("%+v", last)
+	if len(told) < 7 {
+		t.Errorf("told of %d deployments", len(told))
 	}
 	var published []deploy.Change
 	waitFor(t, "the topic to hear of all", func() (int, bool) {
 		for _, body := range topic.read() {
 			published = append(published, change(t, schema, body))
 		}
-		return len(published), len(published) >= 4
+		return len(published), len(published) >= len(changes)
 	})
 	for _, c := range changes {
 		if !slices.ContainsFunc(published, func(p deploy.Change) bool {
@@ -255,11 +275,59 @@ func TestStatusesAreTold(t *testing.T) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		states := fmt.Sprint(o.statuses)
-		return states, strings.Contains(states, "live in production - "+good.id) && strings.Contains(states, "rolled back - "+bad.id) && len(o.messages) >= 4
+		return states, strings.Contains(states, "went live in production - "+good.id) && strings.Contains(states, "rolled back - "+bad.id) && len(o.messages) >= len(changes)
 	})
+	o.failed(t, a)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.tokens[0] != "Bearer a-token-of-github" || o.statuses[0]["context"] != "slipway/"+a.name+"/production" {
 		t.Errorf("%v, %v", o.tokens, o.statuses)
+	}
+}
+
+// failed: a channel that fails holds up neither the deployment nor another channel. What it was not told waits, and can be told then.
+func (o *outside) failed(t *testing.T, a *app) {
+	set := func(failing bool) (messages int) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.failing = failing
+		return len(o.messages)
+	}
+	before := set(true)
+	r := a.deploy(a.commit("three", config()))
+	r.wants(deploy.Success)
+	waitFor(t, "Slack to hear though GitHub doesn't", func() (int, bool) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return len(o.messages), len(o.messages) >= before+2
+	})
+	dead := newInbox(t, "slipway-dead-notifications")
+	var letter struct {
+		RequestPayload  json.RawMessage               `json:"requestPayload"`
+		ResponsePayload struct{ ErrorMessage string } `json:"responsePayload"`
+	}
+	waitFor(t, "GitHub's change to be a dead letter", func() (string, bool) {
+		for _, body := range dead.read() {
+			if strings.Contains(body, r.id) && strings.Contains(body, `"status": "success"`) || strings.Contains(body, r.id) && strings.Contains(body, `"status":"success"`) {
+				if err := json.Unmarshal([]byte(body), &letter); err != nil {
+					t.Fatal(err)
+				}
+				return body, true
+			}
+		}
+		return "", false
+	})
+	if text := letter.ResponsePayload.ErrorMessage; !strings.Contains(text, "github: success of "+r.id) || !strings.Contains(text, "502 Bad Gateway") {
+		t.Errorf("the letter says %q", text)
+	}
+	set(false)
+	out, err := world.fn.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("slipway-notify"), Payload: letter.RequestPayload})
+	if err != nil || out.FunctionError != nil {
+		t.Fatalf("%v, %s", err, out.Payload)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.statuses[0]["description"] != "went live in production - "+r.id {
+		t.Errorf("GitHub says %v", o.statuses[0])
 	}
 }
