@@ -77,8 +77,8 @@ func hearBus(scope constructs.Construct, d *data, fn awslambda.Function, dead aw
 		targets = append(targets, &awsevents.CfnRule_TargetProperty{
 			Id: jsii.String(channel), Arn: fn.FunctionArn(),
 			InputTransformer: &awsevents.CfnRule_InputTransformerProperty{
-				InputPathsMap: map[string]string{"detail": "$.detail"},
-				InputTemplate: jsii.String(`{"channel":"` + channel + `","detail":<detail>}`),
+				// The predefined variable, since EventBridge promises no whole JSON where a variable of one's own holds quotes.
+				InputTemplate: jsii.String(`{"channel":"` + channel + `","event":<aws.events.event.json>}`),
 			},
 			DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: dead.QueueArn()},
 			RetryPolicy:      &awsevents.CfnRule_RetryPolicyProperty{MaximumRetryAttempts: jsii.Number(deliveries), MaximumEventAgeInSeconds: jsii.Number(deliverySpan)},

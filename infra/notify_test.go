@@ -62,7 +62,7 @@ func TestChannels(t *testing.T) {
 		for i, channel := range herald.Channels {
 			target := targets[i].(object)
 			input, retry := target["InputTransformer"].(object), target["RetryPolicy"].(object)
-			if target["Id"] != channel || input["InputTemplate"] != `{"channel":"`+channel+`","detail":<detail>}` || fmt.Sprint(input["InputPathsMap"]) != "map[detail:$.detail]" ||
+			if target["Id"] != channel || input["InputTemplate"] != `{"channel":"`+channel+`","event":<aws.events.event.json>}` || input["InputPathsMap"] != nil ||
 				retry["MaximumRetryAttempts"] != 20.0 || !strings.HasPrefix(fmt.Sprint(target["DeadLetterConfig"].(object)["Arn"]), deadNotes) {
 				t.Errorf("%s: %v", channel, target)
 			}

@@ -52,11 +52,16 @@ type Topics interface {
 	Publish(ctx context.Context, topic string, c *deploy.Change) error
 }
 
-// Call is what the function is called with: records by the stream, a channel and a change by a rule on the bus.
+// Call is what the function is called with: records by the stream, a channel and an event by the rule on the bus.
 type Call struct {
-	Records []Record      `json:"Records"`
-	Channel string        `json:"channel"`
-	Detail  deploy.Change `json:"detail"`
+	Records []Record `json:"Records"`
+	Channel string   `json:"channel"`
+	Event   Event    `json:"event"`
+}
+
+// Event is one on the bus.
+type Event struct {
+	Detail deploy.Change `json:"detail"`
 }
 
 // Handle answers a call. Its error makes the stream, or Lambda for the bus, try again. What a channel's other side refuses for good
@@ -65,8 +70,9 @@ func (h *Herald) Handle(ctx context.Context, c Call) error {
 	if c.Channel == "" {
 		return tell(ctx, h.Bus, c.Records)
 	}
-	err := h.pass(ctx, c.Channel, &c.Detail)
-	attrs := []any{"channel", c.Channel, "app", c.Detail.App, "deployment", c.Detail.Deployment, "status", c.Detail.Status}
+	change := &c.Event.Detail
+	err := h.pass(ctx, c.Channel, change)
+	attrs := []any{"channel", c.Channel, "app", change.App, "deployment", change.Deployment, "status", change.Status}
 	var r *refusal
 	if errors.As(err, &r) {
 		h.Log.ErrorContext(ctx, "a notification was refused for good", append(attrs, "error", err.Error())...)
@@ -75,7 +81,7 @@ func (h *Herald) Handle(ctx context.Context, c Call) error {
 	}
 	if err != nil {
 		h.Log.WarnContext(ctx, "a notification failed, and is tried again", append(attrs, "error", err.Error())...)
-		return deploy.Errorf(deploy.Internal, c.Channel, "%s of %s: %w", c.Detail.Status, c.Detail.Deployment, err)
+		return deploy.Errorf(deploy.Internal, c.Channel, "%s of %s: %w", change.Status, change.Deployment, err)
 	}
 	return nil
 }
