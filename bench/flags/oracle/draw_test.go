@@ -11,7 +11,7 @@ import (
 func ruled(t *rapid.T) []byte {
 	text, err := json.Marshal(map[string]any{
 		"flags": map[string]any{"flag": map[string]any{
-			"state":          "ENABLED",
+			"state": "ENABLED",
 			"variants": rapid.SampledFrom([]map[string]any{
 				{"a": 1, "b": 2, "true": 3, "false": 4, "1": 5, "0": 6, "x": 7},
 				{"a": "", "b": "<", "<": "1", `"`: "2", `\`: "3", `\u003c`: "4", "null": "5", "[]": "6", "{}": "7", "[1]": "8", "{x:a}": "9", "\u2028": "10"},
