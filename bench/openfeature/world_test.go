@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 )
 
 const root = "../.."
@@ -60,7 +60,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) (int, error) {
 	ctx, stop := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer stop()
-	c, err := local.Start(ctx, local.Options{Root: root, Log: os.Getenv("SLIPWAY_TEST_LOG")})
+	c, err := localtest.Start(ctx, root)
 	if err != nil {
 		return 0, err
 	}

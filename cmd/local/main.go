@@ -15,7 +15,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/local"
 )
 
-const usage = `usage: local up | down | demo | tools   (in the repository's root; make does it for you)`
+const usage = `usage: local up | down | demo | tools | sam | localstack   (in the repository's root; make does it for you)`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -60,11 +60,22 @@ func (p *program) run(ctx context.Context, args []string) error {
 	case "tools":
 		_, err := local.Install(ctx, root, p.say)
 		return err
+	case "localstack":
+		return local.LocalStackLacks()
+	case "sam": // prints where it is, for make
+		bin, err := local.SAM(ctx, root, p.warn)
+		if err == nil {
+			p.say("%s", filepath.Join(bin, "sam"))
+		}
+		return err
 	}
 	return errors.New(usage)
 }
 
 func (p *program) say(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
+
+// warn says what isn't the command's answer.
+func (p *program) warn(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 // state is the folder of the cloud that up leaves running.
 func (p *program) state() string { return filepath.Join(p.root, ".slipway") }

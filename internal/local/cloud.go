@@ -1,4 +1,4 @@
-// Package local is the local cloud: MiniStack installed, started, fed with Slipway's stacks, and stopped.
+// Package local is the local cloud: an emulator of AWS installed, started, fed with Slipway's stacks, and stopped.
 //
 // Nothing of it is known to the rest of the program. Functions and clients find the emulator as they would find any
 // other endpoint of AWS: by AWS_ENDPOINT_URL.
@@ -23,7 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
-// What every client of a local cloud uses. MiniStack takes any key; these are its own defaults.
+// What every client of a local cloud uses. The emulators take any key; these are their own defaults.
 const (
 	Region    = "us-east-1"
 	AccessKey = "test"
@@ -34,28 +34,32 @@ const (
 const DefaultPort = 4566
 
 const (
-	host         = "127.0.0.1" // the only interface that is ever bound
-	startTimeout = 60 * time.Second
-	stopTimeout  = 10 * time.Second
-	attempts     = 3 // at a port that somebody else may take between our look and MiniStack's
+	host        = "127.0.0.1" // the only interface that is ever bound
+	stopTimeout = 10 * time.Second
+	attempts    = 3 // at a port that somebody else may take between our look and the emulator's
 )
 
 // Options says which cloud to start.
 type Options struct {
-	Root  string               // the repository: tools go to Root/.slipway, builds come from Root/bin
-	State string               // folder of a cloud that outlives this process; "": a private one that ends with it
-	Port  int                  // to bind if it is free, else any other; 0: any
-	Log   string               // file for the emulator's output; "": ministack.log in its state folder
-	Say   func(string, ...any) // told what takes long; nil: nobody
+	Root   string               // the repository: tools go to Root/.slipway, builds come from Root/bin
+	Engine Engine               // "": MiniStack
+	Remote Site                 // where the engine Remote answers
+	State  string               // folder of a cloud that outlives this process; "": a private one that ends with it
+	Port   int                  // to bind if it is free, else any other; 0: any
+	Log    string               // file for the emulator's output; "": ENGINE.log in its state folder
+	Say    func(string, ...any) // told what takes long; nil: nobody
 }
 
 // Cloud is a running emulator.
 type Cloud struct {
-	Port  int
-	State string // its folder; a private cloud's goes with it
-	Log   string // the file with the emulator's own output
-	Kept  bool   // it was running before Start
+	Port   int
+	State  string // its folder; a private cloud's goes with it
+	Log    string // the file with the emulator's own output
+	Kept   bool   // it was running before Start
+	Engine Engine
 
+	site    Site
+	server  server
 	root    string
 	tools   Tools
 	private bool
@@ -65,8 +69,9 @@ type Cloud struct {
 	exited  chan struct{} // closed when our child has ended; nil where it isn't our child
 }
 
-// Start installs the tools where they are missing, starts an emulator and waits until it answers, at most a minute. One
+// Start installs the tools where they are missing, starts an emulator and waits until it answers, at most two minutes. One
 // that already runs and answers in Options.State is kept. When Start fails, or ctx ends meanwhile, nothing is left running.
+// A cloud of the engine Remote isn't started, nor stopped: it only gets Slipway's stacks.
 func Start(ctx context.Context, o Options) (*Cloud, error) {
 	c, err := prepare(o)
 	if err != nil {
@@ -77,10 +82,10 @@ func Start(ctx context.Context, o Options) (*Cloud, error) {
 		return nil, err
 	}
 	defer unlock()
-	if c.tools, err = Install(ctx, o.Root, o.Say); err != nil {
+	if c.tools, err = install(ctx, o.Root, c.server.kits, o.Say); err != nil {
 		return nil, errors.Join(err, c.discard())
 	}
-	if c.adopt(ctx) {
+	if c.Engine == Remote || c.adopt(ctx) {
 		return c, nil
 	}
 	if err := errors.Join(c.end(), c.clear()); err != nil { // what a crash, or a start that hangs, left here
@@ -102,14 +107,17 @@ func prepare(o Options) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cloud{root: root, private: o.State == "", State: o.State, Log: o.Log, say: o.Say}
+	c := &Cloud{root: root, private: o.State == "", State: o.State, Log: o.Log, say: o.Say, site: o.Remote}
+	if c.Engine, c.server, err = engineOf(o.Engine); err != nil {
+		return nil, err
+	}
 	if c.private {
 		c.State, err = os.MkdirTemp("", "slipway-cloud-")
 	} else if c.State, err = filepath.Abs(o.State); err == nil {
 		err = os.MkdirAll(c.State, 0o755)
 	}
 	if c.Log == "" {
-		c.Log = filepath.Join(c.State, "ministack.log")
+		c.Log = filepath.Join(c.State, string(c.Engine)+".log")
 	}
 	if c.say == nil {
 		c.say = func(string, ...any) {}
@@ -144,7 +152,8 @@ func (c *Cloud) launch(ctx context.Context, wanted int) error {
 		return err
 	}
 	defer logFile.Close()
-	cmd := exec.Command(c.tools.Python, c.tools.Serve)
+	args := c.command()
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = c.State, logFile, logFile
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // so that all it starts can be found, and Ctrl-C is ours to handle
 	if cmd.Env, err = c.serverEnv(); err != nil {
@@ -156,7 +165,7 @@ func (c *Cloud) launch(ctx context.Context, wanted int) error {
 		}
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start MiniStack: %w", err)
+		return fmt.Errorf("start %s: %w", c.server.title, err)
 	}
 	c.exited = make(chan struct{})
 	go func() { _ = cmd.Wait(); close(c.exited) }()
@@ -167,27 +176,9 @@ func (c *Cloud) launch(ctx context.Context, wanted int) error {
 	return c.wait(ctx)
 }
 
-// serverEnv is all that the emulator knows of this process's environment. Functions inherit it: PATH so that scripts find
-// their tools, AWS_ENDPOINT_URL so that no SDK in a function ever calls AWS itself.
-func (c *Cloud) serverEnv() ([]string, error) {
-	home, temp := filepath.Join(c.State, "home"), filepath.Join(c.State, "tmp")
-	for _, dir := range []string{home, temp} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, err
-		}
-	}
-	env := append(c.Env(), "PATH="+os.Getenv("PATH"), "HOME="+home, "TMPDIR="+temp, "LANG=C.UTF-8", "PYTHONUNBUFFERED=1",
-		"BIND_HOST="+host, "GATEWAY_PORT="+strconv.Itoa(c.Port), "MINISTACK_HOST="+host, "MINISTACK_REGION="+Region,
-		"DOCKER_HOST=unix://"+filepath.Join(c.State, "no-docker"), "SFTP_ENABLED=0")
-	if c.private {
-		env = append(env, "SLIPWAY_TETHER="+c.State)
-	}
-	return env, nil
-}
-
-// wait polls the emulator until it answers; it gives up when the process ends, ctx does, or after startTimeout.
+// wait polls the emulator until it answers; it gives up when the process ends, ctx does, or after the engine's limit.
 func (c *Cloud) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.server.limit)
 	defer cancel()
 	for {
 		err := c.healthy(ctx)
@@ -196,16 +187,16 @@ func (c *Cloud) wait(ctx context.Context) error {
 		}
 		select {
 		case <-c.exited:
-			return fmt.Errorf("MiniStack ended instead of starting:\n%s", tail(c.Log, 12))
+			return fmt.Errorf("%s ended instead of starting:\n%s", c.server.title, tail(c.Log, 12))
 		case <-ctx.Done():
-			return fmt.Errorf("MiniStack didn't answer on port %d (%w); its log is %s: %w", c.Port, err, c.Log, ctx.Err())
+			return fmt.Errorf("%s didn't answer on port %d (%w); its log is %s: %w", c.server.title, c.Port, err, c.Log, ctx.Err())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
 func (c *Cloud) healthy(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Endpoint()+"/_ministack/health", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Endpoint()+c.server.health, nil)
 	if err != nil {
 		return err
 	}
@@ -221,18 +212,31 @@ func (c *Cloud) healthy(ctx context.Context) error {
 }
 
 // Endpoint is the emulator's address, as AWS_ENDPOINT_URL wants it.
-func (c *Cloud) Endpoint() string { return fmt.Sprintf("http://%s:%d", host, c.Port) }
+func (c *Cloud) Endpoint() string { return c.where().Endpoint }
+
+func (c *Cloud) where() Site {
+	if c.Engine == Remote {
+		return c.site
+	}
+	return Site{Endpoint: fmt.Sprintf("http://%s:%d", host, c.Port), Region: Region, AccessKey: AccessKey, SecretKey: SecretKey}
+}
 
 // Env is what any AWS client needs in its environment to use this cloud, and nothing else.
 func (c *Cloud) Env() []string {
-	return []string{"AWS_ENDPOINT_URL=" + c.Endpoint(), "AWS_REGION=" + Region, "AWS_ACCESS_KEY_ID=" + AccessKey,
-		"AWS_SECRET_ACCESS_KEY=" + SecretKey}
+	s := c.where()
+	env := []string{"AWS_ENDPOINT_URL=" + s.Endpoint, "AWS_REGION=" + s.Region, "AWS_DEFAULT_REGION=" + s.Region, "AWS_ACCESS_KEY_ID=" + s.AccessKey,
+		"AWS_SECRET_ACCESS_KEY=" + s.SecretKey}
+	if s.SessionToken != "" {
+		env = append(env, "AWS_SESSION_TOKEN="+s.SessionToken)
+	}
+	return env
 }
 
 // Config is the same for the SDK in this process, whatever its environment says.
 func (c *Cloud) Config() aws.Config {
-	return aws.Config{Region: Region, BaseEndpoint: aws.String(c.Endpoint()),
-		Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, "")}
+	s := c.where()
+	return aws.Config{Region: s.Region, BaseEndpoint: aws.String(s.Endpoint),
+		Credentials: credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, s.SessionToken)}
 }
 
 // freePort gives wanted if nobody listens there, else a port of the system's choice.

@@ -78,7 +78,7 @@ func (c *Cloud) Deploy(ctx context.Context) (Outputs, error) {
 func (c *Cloud) bootstrap(ctx context.Context) error {
 	const qualifier = "hnb659fds" // the CDK's own, where an account has no other
 	_, err := s3.NewFromConfig(c.Config()).CreateBucket(ctx, &s3.CreateBucketInput{
-		Bucket: aws.String("cdk-" + qualifier + "-assets-" + account + "-" + Region)})
+		Bucket: aws.String("cdk-" + qualifier + "-assets-" + account + "-" + c.where().Region)})
 	var ours *s3types.BucketAlreadyOwnedByYou
 	if err != nil && !errors.As(err, &ours) {
 		return err
@@ -211,10 +211,11 @@ func ParseOutputs(text []byte, endpoint string) (Outputs, error) {
 }
 
 // LocalURL rewrites the address of a REST API's stage or of a function URL, as CloudFormation gives it, to the one at
-// which the emulator answers, and cuts a slash at its end. Anything else comes back unchanged.
+// which the emulator answers, and cuts a slash at its end. Anything else comes back unchanged. LocalStack gives such hosts
+// below its own, as in ID.lambda-url.us-east-1.127.0.0.1, which no resolver knows.
 func LocalURL(endpoint, address string) string {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" {
+	if err != nil || u.Scheme != "https" && !strings.HasSuffix(u.Host, "."+strings.TrimPrefix(endpoint, "http://")) {
 		return address
 	}
 	id, domain, _ := strings.Cut(u.Hostname(), ".")

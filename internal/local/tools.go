@@ -8,8 +8,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -21,35 +23,58 @@ var emulator embed.FS
 
 // Tools are the programs of others that the local cloud is made of, installed under the repository's .slipway.
 type Tools struct {
-	Python string // of a virtual environment that holds MiniStack
-	Serve  string // our script that starts it
-	CDK    string // the CDK's command
-	ASL    string // asl-validator's command
+	CDK string // the CDK's command
+	ASL string // asl-validator's command
+	dir string // .slipway
 }
 
-const installTimeout = 10 * time.Minute // for both, on a slow line
+// scripts is the folder of .slipway with our start scripts.
+const scripts = "serve"
+
+const installTimeout = 10 * time.Minute // for all, on a slow line
 
 // kit is one installation: files that pin what is in it, and the commands that make it of them.
 type kit struct {
 	name, about string
 	pins        []string
-	commands    [][]string
+	commands    func() ([][]string, error)
 }
 
-var kits = []kit{
-	{name: "venv", about: "MiniStack, the local cloud", pins: []string{"requirements.txt"}, commands: [][]string{
-		{"python3", "-c", "import sys; sys.exit(sys.version_info < (3, 10) and 'MiniStack needs Python 3.10 or newer')"},
-		{"python3", "-m", "venv", "."},
-		{"bin/python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement", "requirements.txt"},
-	}},
-	{name: "node", about: "the CDK", pins: []string{"package.json", "package-lock.json"}, commands: [][]string{
-		{"npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier", "--loglevel=error"},
-	}},
+func (k kit) dir(tools string) string { return filepath.Join(tools, k.name) }
+
+var (
+	ministackKit = kit{name: "venv", about: "MiniStack, the local cloud", pins: []string{"requirements.txt"}, commands: func() ([][]string, error) {
+		check := []string{"python3", "-c", "import sys; sys.exit(sys.version_info < (3, 10) and 'MiniStack needs Python 3.10 or newer')"}
+		return append([][]string{check}, venv("python3", "requirements.txt")...), nil
+	}}
+	nodeKit = kit{name: "node", about: "the CDK", pins: []string{"package.json", "package-lock.json"}, commands: func() ([][]string, error) {
+		return [][]string{{"npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier", "--loglevel=error"}}, nil
+	}}
+	localstackKit = kit{name: "localstack", about: "LocalStack and DynamoDB Local, half a gigabyte",
+		pins: []string{"localstack/requirements.txt", "localstack/pom.xml"}, commands: func() ([][]string, error) {
+			python, err := findPython()
+			if err != nil {
+				return nil, err
+			}
+			maven, err := findMaven()
+			jars := []string{maven, "--quiet", "--batch-mode", "dependency:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime"}
+			return append(venv(python, "requirements.txt"), jars), err
+		}}
+)
+
+// venv makes the kit's folder a virtual environment with what the file pins, and nothing else.
+func venv(python, pins string) [][]string {
+	return [][]string{{python, "-m", "venv", "."},
+		{"bin/python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement", pins}}
 }
 
 // Install brings MiniStack and the CDK to root/.slipway, in the pinned versions, unless they are there already: then it
 // takes no time. An installation that was cut short is made anew. Two processes may call it at once.
 func Install(ctx context.Context, root string, say func(string, ...any)) (Tools, error) {
+	return install(ctx, root, servers[MiniStack].kits, say)
+}
+
+func install(ctx context.Context, root string, kits []kit, say func(string, ...any)) (Tools, error) {
 	dir, err := filepath.Abs(filepath.Join(root, ".slipway"))
 	if err != nil {
 		return Tools{}, err
@@ -63,14 +88,13 @@ func Install(ctx context.Context, root string, say func(string, ...any)) (Tools,
 	defer cancel()
 	done := make(chan error, len(kits))
 	for _, k := range kits {
-		go func() { done <- k.install(ctx, filepath.Join(dir, k.name), say) }()
+		go func() { done <- k.install(ctx, k.dir(dir), say) }()
 	}
 	for range kits {
 		err = errors.Join(err, <-done)
 	}
-	tools := Tools{Python: filepath.Join(dir, "venv/bin/python3"), Serve: filepath.Join(dir, "serve.py"),
-		CDK: filepath.Join(dir, "node/node_modules/.bin/cdk"), ASL: filepath.Join(dir, "node/node_modules/.bin/asl-validator")}
-	return tools, errors.Join(err, unpack("serve.py", tools.Serve), unpack("builds.py", filepath.Join(dir, "builds.py")))
+	tools := Tools{CDK: filepath.Join(dir, "node/node_modules/.bin/cdk"), ASL: filepath.Join(dir, "node/node_modules/.bin/asl-validator"), dir: dir}
+	return tools, errors.Join(err, unpackScripts(filepath.Join(dir, scripts)))
 }
 
 func (k kit) install(ctx context.Context, dir string, say func(string, ...any)) error {
@@ -86,11 +110,15 @@ func (k kit) install(ctx context.Context, dir string, say func(string, ...any)) 
 		return err
 	}
 	for _, name := range k.pins {
-		if err := unpack(name, filepath.Join(dir, name)); err != nil {
+		if err := unpack(name, filepath.Join(dir, path.Base(name))); err != nil {
 			return err
 		}
 	}
-	for _, args := range k.commands {
+	commands, err := k.commands()
+	if err != nil {
+		return fmt.Errorf("install %s: %w", k.about, err)
+	}
+	for _, args := range commands {
 		if err := command(ctx, dir, nil, args...); err != nil {
 			return fmt.Errorf("install %s: %w", k.about, err)
 		}
@@ -107,6 +135,22 @@ func (k kit) fingerprint(dir string) string {
 		hash.Write(text)
 	}
 	return hex.EncodeToString(hash.Sum(nil))
+}
+
+// unpackScripts writes the scripts that start the engines.
+func unpackScripts(dir string) error {
+	if err := os.MkdirAll(filepath.Join(dir, "localstack"), 0o755); err != nil {
+		return err
+	}
+	var err error
+	for _, pattern := range []string{"emulator/*.py", "emulator/localstack/*.py"} {
+		names, _ := fs.Glob(emulator, pattern) // the pattern is sound
+		for _, name := range names {
+			name = strings.TrimPrefix(name, "emulator/")
+			err = errors.Join(err, unpack(name, filepath.Join(dir, filepath.FromSlash(name))))
+		}
+	}
+	return err
 }
 
 // unpack writes an embedded file unless it is there, with that content.

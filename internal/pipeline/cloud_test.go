@@ -31,6 +31,7 @@ import (
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/store"
 )
 
@@ -62,7 +63,7 @@ func withWorld(m *testing.M) (int, error) {
 	}
 	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer stop()
-	cloud, err := local.Start(ctx, local.Options{Root: "../.."})
+	cloud, err := localtest.Start(ctx, "../..")
 	if err != nil {
 		return 0, err
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/logs"
 )
 
@@ -30,6 +31,7 @@ const wayByBuild = "Prepare Route CodeBuild Build Admit Deploy Shift HealthCheck
 // newBuildApp makes an app whose tests and builds run in CodeBuild.
 func newBuildApp(t *testing.T) *app {
 	t.Helper()
+	localtest.Needs(t, localtest.CodeBuild)
 	a := newApp(t)
 	s := a.Environments["production"]
 	s.Runner = deploy.RunnerCodeBuild

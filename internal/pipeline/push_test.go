@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/trigger"
 )
 
@@ -193,6 +194,7 @@ func TestWebhookDoor(t *testing.T) {
 
 // TestDeadLetters: an event that can't be processed waits, and is sent again once its cause is mended.
 func TestDeadLetters(t *testing.T) {
+	localtest.Needs(t, localtest.FailedTarget)
 	a := newPushed(t, "")
 	slipway, err := filepath.Abs("../../bin/slipway")
 	if err != nil {

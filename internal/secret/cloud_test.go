@@ -9,12 +9,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/secret"
 )
 
 func TestSecretsOnTheCloud(t *testing.T) {
-	cloud, err := local.Start(t.Context(), local.Options{Root: "../.."})
+	cloud, err := localtest.Start(t.Context(), "../..")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/source"
 )
 
@@ -22,7 +22,7 @@ const commit = "0123456789abcdef0123456789abcdef01234567"
 // cloudBucket starts a private cloud with a bucket in it.
 func cloudBucket(t *testing.T) (*s3.Client, *source.S3) {
 	t.Helper()
-	cloud, err := local.Start(t.Context(), local.Options{Root: "../.."})
+	cloud, err := localtest.Start(t.Context(), "../..")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/store"
 )
 
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 func withTable(m *testing.M) (int, error) {
 	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer stop()
-	cloud, err := local.Start(ctx, local.Options{Root: "../.."})
+	cloud, err := localtest.Start(ctx, "../..")
 	if err != nil {
 		return 0, err
 	}

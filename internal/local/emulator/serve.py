@@ -1,55 +1,21 @@
 """Starts MiniStack with what Slipway needs of AWS and MiniStack lacks.
 
-Six things are changed, all from outside, so that the package on disk stays as its authors published it:
+Five things are changed, all from outside, so that the package on disk stays as its authors published it:
 
 - answers to functions leave at once: Nagle's algorithm made a warm invoke take 52 ms, of which 42 were a wait;
 - a function that says nothing is waited for 5 ms instead of 50: ours log before they answer;
 - an alias's weights are honoured by Invoke, Step Functions and function URLs, by chance, as AWS does it;
 - an event that EventBridge brings to a function is tried again when that fails, and goes to the function's destination
   for failures in the end, as any asynchronous call does; MiniStack itself does so for Invoke alone;
-- CodeBuild's builds run (builds.py);
-- with SLIPWAY_TETHER=FOLDER the server, its functions and their scripts end when standard input does, and the folder
-  goes: whoever started a private cloud holds the other end, so that even a starter that was killed leaves nothing.
+- CodeBuild's builds run (builds.py).
 """
 import json
-import os
 import random
-import shutil
-import signal
 import socketserver
-import subprocess
-import threading
 
+import tether
 
-def session():
-    """The other processes of the server's session: its functions and their scripts."""
-    try:
-        listed = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        listed = [int(pid) for pid in subprocess.check_output(["ps", "-axo", "pid="]).split()]
-    for pid in listed:
-        try:
-            if os.getsid(pid) == os.getpid() and pid != os.getpid():
-                yield pid
-        except OSError:
-            pass  # it has ended meanwhile
-
-
-def tether(folder):
-    """Waits for the end of standard input, then ends the whole session."""
-    while os.read(0, 1):
-        pass
-    for pid in session():
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except OSError:
-            pass
-    shutil.rmtree(folder, ignore_errors=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-if "SLIPWAY_TETHER" in os.environ:
-    threading.Thread(target=tether, args=[os.environ.pop("SLIPWAY_TETHER")], daemon=True).start()
+tether.hold()
 
 socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 

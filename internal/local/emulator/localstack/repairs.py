@@ -1,0 +1,143 @@
+"""What localstack-core 2026.3.0 lacks or does wrong, as far as Slipway's stack meets it."""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+
+def functions_as_processes():
+    """Functions run as child processes of this machine. Modules take the lookup of the executor when they are imported, so it
+    is replaced before any of them is."""
+    from localstack.services.lambda_.invocation import runtime_executor
+
+    def executor():
+        from processes import Executor
+
+        return Executor
+
+    runtime_executor.get_runtime_executor = executor
+
+
+def dynamodb(jars, java):
+    """DynamoDB Local comes from our folder instead of the network. It stays in the server's session and ends with the server,
+    even with one that is killed."""
+    from localstack.services.dynamodb.server import DynamodbServer
+    from localstack.utils.threads import FuncThread
+
+    tied = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tied.py")
+    env = os.environ | {"DDB_LOCAL_TELEMETRY": "0", "SLIPWAY_PARENT": str(os.getpid())}
+
+    def start(self):
+        command = [
+            sys.executable, tied, java, f"-Xmx{self.heap_size}", "-cp", os.path.join(jars, "*"),
+            "software.amazon.dynamodb.services.local.main.ServerRunner", "-port", str(self.port), "-inMemory",
+        ]
+        children = []
+
+        def run(_):  # the thread that starts it must live as long: the system takes that one for its parent
+            children.append(subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL))
+            children[0].wait()
+
+        thread = FuncThread(run, on_stop=lambda _: children[0].kill(), name="dynamodb-local")
+        thread.start()
+        return thread
+
+    DynamodbServer.do_start_thread = start
+
+
+def objects_of_its_own():
+    """S3 keeps its objects in one fixed folder of /tmp, which several servers would share."""
+    from localstack.services.s3 import constants
+
+    constants.DEFAULT_S3_TMP_DIR = tempfile.mkdtemp(prefix="s3-")
+
+
+def alias_weights():
+    """UpdateAlias with weights answers 500: it calls the check of the weights without the alias's version."""
+    from localstack.services.lambda_.provider import LambdaProvider
+
+    check = LambdaProvider._create_routing_config_model
+
+    def with_version(self, weights, function_version=None):
+        if function_version is None:
+            caller = sys._getframe(1).f_locals
+            name = caller["changes"].get("function_version", caller["alias"].function_version)
+            function_version = caller["function"].versions[name]
+        return check(self, weights, function_version)
+
+    LambdaProvider._create_routing_config_model = with_version
+
+
+def function_urls_by_path():
+    """Function URLs are told apart by host names, which don't resolve here; /_aws/lambda-url/ID/PATH leads there too."""
+    from localstack.services.lambda_.urlrouter import FunctionUrlRouter
+
+    register = FunctionUrlRouter.register_routes
+
+    def register_both(self):
+        if self.registered:
+            return
+        register(self)
+
+        def endpoint(request, api_id, path=""):
+            request.path = "/" + path
+            return self.handle_lambda_url_invocation(request, api_id=api_id, region=os.environ["AWS_REGION"])
+
+        for rule in ("/_aws/lambda-url/<api_id>", "/_aws/lambda-url/<api_id>/", "/_aws/lambda-url/<api_id>/<path:path>"):
+            self.router.add(rule, endpoint=endpoint)
+
+    FunctionUrlRouter.register_routes = register_both
+
+
+SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/ ]+/\d{8}/[^/]+/execute-api/aws4_request")
+
+
+def signed_requests():
+    """A route with AWS_IAM lets everybody in. Here a signature must be there; nobody checks it."""
+    from localstack.services.apigateway.next_gen.execute_api import gateway_response, handlers
+
+    def authorize(chain, context, response):
+        header = context.invocation_request["headers"].get("Authorization", "")
+        if context.resource_method.get("authorizationType") == "AWS_IAM" and not SIGNED.match(header):
+            raise gateway_response.MissingAuthTokenError("Missing Authentication Token")
+
+    handlers.preprocess_request.handlers.append(authorize)
+
+
+def codebuild_projects():
+    """CloudFormation doesn't know them and there is no CodeBuild: a template with a project deploys, and its builds don't run."""
+    from localstack.services.cloudformation import resource_provider as cloudformation
+
+    class Project(cloudformation.ResourceProvider):
+        TYPE = "AWS::CodeBuild::Project"
+        SCHEMA = {
+            "typeName": TYPE, "properties": {}, "createOnlyProperties": ["/properties/Name"],
+            "readOnlyProperties": ["/properties/Arn"], "primaryIdentifier": ["/properties/Name"],
+        }
+
+        def done(self, request):
+            model = request.desired_state
+            model["Id"] = model["Name"]
+            model["Arn"] = f"arn:aws:codebuild:{request.region_name}:{request.account_id}:project/{model['Name']}"
+            return cloudformation.ProgressEvent(
+                cloudformation.OperationStatus.SUCCESS, resource_model=model, custom_context=request.custom_context)
+
+        create = update = delete = read = done
+
+    load = cloudformation.ResourceProviderExecutor.try_load_resource_provider
+
+    def load_with_projects(kind):
+        return Project() if kind == Project.TYPE else load(kind)
+
+    cloudformation.ResourceProviderExecutor.try_load_resource_provider = staticmethod(load_with_projects)
+
+
+def apply(jars, java):
+    functions_as_processes()
+    dynamodb(jars, java)
+    objects_of_its_own()
+    alias_weights()
+    function_urls_by_path()
+    signed_requests()
+    codebuild_projects()

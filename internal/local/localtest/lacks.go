@@ -1,0 +1,45 @@
+package localtest
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/slipway-cd/slipway/internal/local"
+)
+
+// Case is what some engine can't judge. docs/emulator.md lists them all.
+type Case string
+
+// What engines lack.
+const (
+	CodeBuild      Case = "CodeBuild"
+	SameName       Case = "StartExecution with the name of a running one"
+	MachineTimeOut Case = "TIMED_OUT"
+	FailedTarget   Case = "failed events' destination"
+)
+
+// Lack tells which engines lack a case, and why. An endpoint is asked for nothing that an engine here can't do: nobody knows what
+// answers there.
+type Lack struct {
+	Case    Case
+	Engines []local.Engine
+	Why     string
+}
+
+// Lacks is the whole list.
+var Lacks = []Lack{
+	{CodeBuild, []local.Engine{local.LocalStack, local.Remote}, "it has no CodeBuild; MiniStack runs builds by our own builds.py"},
+	{FailedTarget, []local.Engine{local.LocalStack, local.Remote}, "EventBridge's events are not tried again, and failed ones go nowhere"},
+	{SameName, []local.Engine{local.MiniStack, local.Remote}, "it answers ExecutionAlreadyExists where AWS answers 200"},
+	{MachineTimeOut, []local.Engine{local.MiniStack, local.Remote}, "the machine's own TimeoutSeconds is not heeded"},
+}
+
+// Needs leaves a test out, with the reason, on an engine that can't judge it.
+func Needs(tb testing.TB, c Case) {
+	tb.Helper()
+	for _, lack := range Lacks {
+		if lack.Case == c && slices.Contains(lack.Engines, Engine()) {
+			tb.Skipf("left out on %s: %s: %s", Engine(), c, lack.Why)
+		}
+	}
+}
