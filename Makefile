@@ -15,7 +15,7 @@ FUNCTIONS := bin/functions
 ARM64 := --context arch=arm64 --context functionsDir=bin/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo up down bench bench-flags oracle test-api fuzz synth deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
+.PHONY: help check test demo up down bench bench-flags oracle test-api test-localstack test-endpoint cloud-tests test-sam sam-validate fuzz synth deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,27 @@ test: builds ## all tests, on a local cloud of their own
 
 test-api: builds ## the running API against its OpenAPI document, by schemathesis (a part of make test)
 	$(GO) test -count=1 -v ./internal/api/contract
+
+# The pipeline's, the store's and the flags' tests; what an engine can't judge is left out by name (internal/local/localtest).
+CLOUD_TESTS := ./internal/pipeline ./internal/store ./internal/logs ./internal/secret ./internal/source
+TOLD := awk '/^(ok|FAIL|panic:)|^ *--- FAIL|left out on|^ +[a-z_]+\.go:/ { print }'
+
+test-localstack: builds ## the cloud's tests on LocalStack, the stricter judge (Python 3.12, Java 17, Maven; half a gigabyte, once)
+	@bin/local localstack
+	@SLIPWAY_TEST_ENGINE=localstack $(MAKE) cloud-tests
+
+test-endpoint: builds ## the cloud's tests against what runs at AWS_ENDPOINT_URL, as after: . .slipway/local.env
+	@SLIPWAY_TEST_ENGINE=endpoint $(MAKE) cloud-tests
+
+cloud-tests:
+	@set -e; log=$$(mktemp); status=0; $(GO) test -count=1 -p 1 -timeout 20m -v $(CLOUD_TESTS) > $$log 2>&1 || status=$$?; $(TOLD) $$log; rm -f $$log; exit $$status
+	@$(GO) -C bench/openfeature test -count=1 ./...
+
+test-sam: builds synth ## SAM's commands against a local cloud (fetches the SAM CLI once, a third of a gigabyte)
+	$(GO) test -count=1 -v -tags sam -run '^TestSAM$$' ./internal/local
+
+sam-validate: bin/local synth ## the template by SAM's own check and cfn-lint
+	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $$(bin/local sam) validate
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \
