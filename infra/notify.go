@@ -1,6 +1,9 @@
 package infra
 
 import (
+	"strconv"
+	"strings"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
@@ -54,17 +57,37 @@ func newNotifications(scope constructs.Construct, d *data, fn awslambda.Function
 	return dead
 }
 
-// hearStream takes writes of deployments alone. A filter can't compare the item's old status with its new one; the function does.
+// StreamPatterns let through what may be a change of a deployment's status: its first write, whatever leaves pending, and every
+// write of one that has ended. What is left out is running before and after, most writes of all. A filter can't compare the old
+// status with the new one; the function does.
+func StreamPatterns() []string {
+	item := `"kind":{"S":["deployment"]}`
+	var ends []string
+	for _, s := range deploy.Statuses {
+		if s.Ended() {
+			ends = append(ends, strconv.Quote(string(s)))
+		}
+	}
+	return []string{
+		`{"eventName":["INSERT"],"dynamodb":{"NewImage":{` + item + `}}}`,
+		`{"dynamodb":{"OldImage":{"status":{"S":["` + string(deploy.Pending) + `"]}},"NewImage":{` + item + `}}}`,
+		`{"dynamodb":{"NewImage":{` + item + `,"status":{"S":[` + strings.Join(ends, ",") + `]}}}}`,
+	}
+}
+
+// hearStream takes writes of deployments that may change a status.
 func hearStream(scope constructs.Construct, d *data, fn awslambda.Function, dead awssqs.Queue) {
 	table := d.deployments.Node().DefaultChild().(awsdynamodb.CfnTable)
 	table.SetStreamSpecification(&awsdynamodb.CfnTable_StreamSpecificationProperty{StreamViewType: jsii.String("NEW_AND_OLD_IMAGES")})
+	var filters []any
+	for _, pattern := range StreamPatterns() {
+		filters = append(filters, &awslambda.CfnEventSourceMapping_FilterProperty{Pattern: jsii.String(pattern)})
+	}
 	awslambda.NewCfnEventSourceMapping(scope, jsii.String("Stream"), &awslambda.CfnEventSourceMappingProps{
 		FunctionName: fn.FunctionName(), EventSourceArn: table.AttrStreamArn(), StartingPosition: jsii.String("TRIM_HORIZON"),
 		BatchSize: jsii.Number(streamBatch), BisectBatchOnFunctionError: jsii.Bool(true),
 		MaximumRetryAttempts: jsii.Number(streamTries), MaximumRecordAgeInSeconds: jsii.Number(streamSpan),
-		FilterCriteria: &awslambda.CfnEventSourceMapping_FilterCriteriaProperty{Filters: []any{
-			&awslambda.CfnEventSourceMapping_FilterProperty{Pattern: jsii.String(`{"dynamodb":{"NewImage":{"kind":{"S":["deployment"]}}}}`)},
-		}},
+		FilterCriteria: &awslambda.CfnEventSourceMapping_FilterCriteriaProperty{Filters: filters},
 		DestinationConfig: &awslambda.CfnEventSourceMapping_DestinationConfigProperty{
 			OnFailure: &awslambda.CfnEventSourceMapping_OnFailureProperty{Destination: dead.QueueArn()},
 		},
