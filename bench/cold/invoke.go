@@ -65,9 +65,10 @@ func create(ctx context.Context, client *lambda.Client, name string, code []byte
 		arch = types.ArchitectureArm64
 	}
 	variables := map[string]string{}
-	for _, name := range []string{"DEPLOYMENTS_TABLE", "FLAGS_TABLE", "BUCKET", "EVENT_BUS", "LOG_GROUP", "STATE_MACHINE_ARN"} {
+	for _, name := range []string{"DEPLOYMENTS_TABLE", "FLAGS_TABLE", "BUCKET", "EVENT_BUS", "LOG_GROUP", "STATE_MACHINE_ARN", "WEBHOOK_SECRET"} {
 		variables["SLIPWAY_"+name] = "none"
 	}
+	variables["SLIPWAY_RUNNER"], variables["SLIPWAY_GITHUB_URL"] = "function", "https://api.github.com"
 	_, err := client.CreateFunction(ctx, &lambda.CreateFunctionInput{
 		FunctionName: &name, Runtime: types.RuntimeProvidedal2023, Handler: aws.String(bootstrap), Architectures: []types.Architecture{arch},
 		Role: aws.String("arn:aws:iam::000000000000:role/cold"), Code: &types.FunctionCode{ZipFile: code},

@@ -14,26 +14,36 @@ import (
 // request is what matters of a call to DynamoDB.
 type request struct {
 	ConsistentRead bool
+	RequestItems   map[string]struct { // of a batch, by table
+		ConsistentRead bool
+		Keys           []item
+	}
 }
 
 // ask has the call's answer tell what it consumes.
 func ask(r *http.Request) (request, error) {
-	var all map[string]any
-	if err := json.NewDecoder(r.Body).Decode(&all); err != nil {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
 		return request{}, err
 	}
-	consistent, _ := all["ConsistentRead"].(bool)
+	var asked request
+	var all map[string]any
+	if err := json.Unmarshal(text, &all); err != nil {
+		return request{}, err
+	}
+	_ = json.Unmarshal(text, &asked) // a batch of writes has lists there, and no reads
 	all["ReturnConsumedCapacity"] = "INDEXES"
 	body, err := json.Marshal(all)
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	r.Header.Del("Accept-Encoding") // the answer is read here, too
-	return request{ConsistentRead: consistent}, err
+	return asked, err
 }
 
 // answer is what matters of DynamoDB's answer.
 type answer struct {
 	Item             item
 	Items            []item
+	Responses        map[string][]item // of a batch, by table
 	Count            int
 	ScannedCount     int
 	ConsumedCapacity capacities
@@ -71,6 +81,14 @@ func (c *Call) bill(asked request, text []byte) error {
 	switch c.Op {
 	case "GetItem":
 		c.Reads = readUnits(a.Item.size(), asked.ConsistentRead)
+	case "BatchGetItem": // each item by itself, and one that isn't there as a small one
+		for table, keys := range asked.RequestItems {
+			found := a.Responses[table]
+			for _, each := range found {
+				c.Reads += readUnits(each.size(), keys.ConsistentRead)
+			}
+			c.Reads += float64(len(keys.Keys)-len(found)) * readUnits(0, keys.ConsistentRead)
+		}
 	case "Query":
 		if a.Count != a.ScannedCount {
 			return fmt.Errorf("a query read %d items and gave %d: its units can't be told", a.ScannedCount, a.Count)

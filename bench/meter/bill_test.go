@@ -64,6 +64,9 @@ func TestReadUnits(t *testing.T) {
 		{"GetItem", `{"ConsistentRead":true}`, `{"Item":` + item(4096) + `}`, 1},
 		{"GetItem", `{"ConsistentRead":true}`, `{"Item":` + item(4097) + `}`, 2},
 		{"GetItem", `{"ConsistentRead":true}`, `{}`, 1},
+		{"BatchGetItem", `{"RequestItems":{"t":{"ConsistentRead":true,"Keys":[{"pk":{"S":"a"}},{"pk":{"S":"b"}},{"pk":{"S":"c"}}]}}}`,
+			`{"Responses":{"t":[` + item(4097) + `,` + item(100) + `]}}`, 4},
+		{"BatchGetItem", `{"RequestItems":{"t":{"Keys":[{"pk":{"S":"a"}}]}}}`, `{"Responses":{"t":[` + item(4096) + `]}}`, 0.5},
 		{"Query", `{}`, `{"Count":2,"ScannedCount":2,"Items":[` + item(3000) + `,` + item(3000) + `]}`, 1},
 		// A number of 5 digits is 4 bytes, a list 3 and one for each element, a boolean 1: 4096 with their names' 3.
 		{"GetItem", `{"ConsistentRead":true}`, `{"Item":{"n":{"N":"12345"},"l":{"L":[{"BOOL":true}]},"s":{"S":"` + strings.Repeat("x", 4084) + `"}}}`, 1},
