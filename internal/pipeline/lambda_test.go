@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -88,6 +89,10 @@ func newLambdaApp(t *testing.T) *lambdaApp {
 		Role: aws.String("arn:aws:iam::000000000000:role/app"), Code: &types.FunctionCode{ZipFile: pack(t, "placeholder")}, Publish: true,
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	version := &lambda.GetFunctionInput{FunctionName: &f.function, Qualifier: made.Version}
+	if err := lambda.NewFunctionActiveV2Waiter(world.fn).Wait(ctx, version, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	alias := &lambda.CreateAliasInput{FunctionName: &f.function, Name: aws.String("live"), FunctionVersion: made.Version}

@@ -51,7 +51,7 @@ func TestRunner(t *testing.T) {
 			p.Runner = c.stack
 			input, _ := json.Marshal(pipeline.Input{App: a.name, Environment: "production", CommitSHA: a.commit("one", c.text), Force: c.force})
 			id := deploy.NewID(time.Now(), []byte(randomText()))
-			st, err := p.Run(t.Context(), pipeline.Call{State: input, Execution: "arn:aws:states:us-east-1:1:execution:slipway:" + id, StartTime: time.Now()})
+			st, err := p.Run(t.Context(), pipeline.Call{State: input, Execution: "arn:aws:states:us-east-1:000000000000:execution:slipway:" + id, StartTime: time.Now()})
 			if err != nil || st.Runner != c.want {
 				t.Fatalf("state %+v, %v, want %s", st, err, c.want)
 			}
@@ -89,13 +89,13 @@ func TestCancelledBeforeItGoesToCodeBuild(t *testing.T) {
 	if err := world.store.Create(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	call := pipeline.Call{State: []byte(`{"deployment":"` + d.ID + `"}`), Execution: "arn:aws:states:us-east-1:1:execution:slipway:" + d.ID, StartTime: time.Now()}
+	call := pipeline.Call{State: []byte(`{"deployment":"` + d.ID + `"}`), Execution: "arn:aws:states:us-east-1:000000000000:execution:slipway:" + d.ID, StartTime: time.Now()}
 	if st, err := p.Run(t.Context(), call); deploy.KindOf(err) != deploy.Cancelled {
 		t.Errorf("went on with %+v, %v", st, err)
 	}
 	byHand := pipeline.Input{App: a.name, Environment: "production", CommitSHA: d.CommitSHA}
 	call.State, _ = json.Marshal(byHand)
-	call.Execution = "arn:aws:states:us-east-1:1:execution:slipway:" + deploy.NewID(time.Now(), []byte(randomText()))
+	call.Execution = "arn:aws:states:us-east-1:000000000000:execution:slipway:" + deploy.NewID(time.Now(), []byte(randomText()))
 	if st, err := p.Run(t.Context(), call); deploy.KindOf(err) != deploy.Cancelled {
 		t.Errorf("by hand: went on with %+v, %v", st, err)
 	}
