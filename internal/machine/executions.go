@@ -73,3 +73,19 @@ func (e *Executions) Describe(ctx context.Context, arn string) (deploy.Execution
 	}
 	return deploy.Execution{ARN: arn, Start: aws.ToTime(out.StartDate), Status: string(out.Status), Error: aws.ToString(out.Error), Cause: aws.ToString(out.Cause)}, nil
 }
+
+// Starter starts the executions of recorded deployments.
+type Starter struct{ executions *Executions }
+
+// NewStarter makes a Starter for the state machine with that ARN.
+func NewStarter(client *sfn.Client, arn string) *Starter {
+	return &Starter{executions: NewExecutions(client, arn)}
+}
+
+// Start starts the execution that is named as the deployment, and gives its ARN.
+func (s *Starter) Start(ctx context.Context, id string) (string, error) {
+	if err := s.executions.Start(ctx, id, map[string]string{"deployment": id}); err != nil {
+		return "", err
+	}
+	return s.executions.ARN(id), nil
+}
