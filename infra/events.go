@@ -75,17 +75,8 @@ func newPushEvents(scope constructs.Construct, d *data, fn awslambda.Function, d
 			Action: jsii.String("lambda:InvokeFunction"), SourceArn: rule.AttrArn(),
 		})
 	}
-	dead.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
-		Actions:    jsii.Strings("sqs:SendMessage"), Resources: &[]*string{dead.QueueArn()},
-		Conditions: &map[string]any{"ArnEquals": map[string]any{"aws:SourceArn": rules}},
-	}))
-	awslambda.NewCfnEventInvokeConfig(scope, jsii.String("Tries"), &awslambda.CfnEventInvokeConfigProps{
-		FunctionName: fn.FunctionName(), Qualifier: jsii.String("$LATEST"), MaximumRetryAttempts: jsii.Number(processTries), MaximumEventAgeInSeconds: jsii.Number(deliverySpan),
-		DestinationConfig: &awslambda.CfnEventInvokeConfig_DestinationConfigProperty{
-			OnFailure: &awslambda.CfnEventInvokeConfig_OnFailureProperty{Destination: dead.QueueArn()},
-		},
-	})
+	letIn(dead, rules)
+	triesThen(scope, fn, dead)
 }
 
 // mayCommit finds apps and bundles, records deployments and starts their executions; Lambda sends what fails to the dead

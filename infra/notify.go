@@ -43,17 +43,8 @@ func newNotifications(scope constructs.Construct, d *data, fn awslambda.Function
 	})
 	hearStream(scope, d, fn, dead)
 	rule := hearBus(scope, d, fn, dead)
-	dead.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
-		Actions:    jsii.Strings("sqs:SendMessage"), Resources: &[]*string{dead.QueueArn()},
-		Conditions: &map[string]any{"ArnEquals": map[string]any{"aws:SourceArn": []*string{rule.AttrArn()}}},
-	}))
-	awslambda.NewCfnEventInvokeConfig(scope, jsii.String("Tries"), &awslambda.CfnEventInvokeConfigProps{
-		FunctionName: fn.FunctionName(), Qualifier: jsii.String("$LATEST"), MaximumRetryAttempts: jsii.Number(processTries), MaximumEventAgeInSeconds: jsii.Number(deliverySpan),
-		DestinationConfig: &awslambda.CfnEventInvokeConfig_DestinationConfigProperty{
-			OnFailure: &awslambda.CfnEventInvokeConfig_OnFailureProperty{Destination: dead.QueueArn()},
-		},
-	})
+	letIn(dead, []*string{rule.AttrArn()})
+	triesThen(scope, fn, dead)
 	return dead
 }
 
