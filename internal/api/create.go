@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
-	"unicode"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/launch"
@@ -25,7 +23,6 @@ type DeploymentRequest struct {
 const (
 	MaxMetadata      = 16 << 10 // bytes of JSON
 	MaxMetadataDepth = 8        // objects and lists within one another
-	MaxBranch        = 255      // bytes
 	DefaultPage      = 20       // deployments or apps
 	MaxLines         = 1000     // of output
 	DefaultLines     = 200
@@ -70,8 +67,9 @@ func (in *DeploymentRequest) validate() error {
 		return deploy.FieldErrorf("commit_sha", "is missing")
 	case !deploy.ValidCommit(in.CommitSHA):
 		return deploy.FieldErrorf("commit_sha", "%q is not a commit; want 40 of 0-9 and a-f", deploy.Cut(in.CommitSHA, 80))
-	case len(in.Branch) > MaxBranch || strings.ContainsFunc(in.Branch, unicode.IsControl):
-		return deploy.FieldErrorf("branch", "%d bytes; want at most %d, and no control characters", len(in.Branch), MaxBranch)
+	}
+	if err := deploy.CheckBranch(in.Branch); err != nil {
+		return err
 	}
 	if text, err := json.Marshal(in.Metadata); err != nil || len(text) > MaxMetadata {
 		return deploy.FieldErrorf("metadata", "%d bytes; want at most %d", len(text), MaxMetadata)

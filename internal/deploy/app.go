@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // App is a program that Slipway deploys, with the settings that a commit may not decide.
@@ -85,6 +86,17 @@ const NameRule = "2 to 40 characters: small letters, digits and hyphens, a lette
 
 // ValidName tells whether name may name an app or an environment.
 func ValidName(name string) bool { return namePattern(name) }
+
+// MaxBranch is the most bytes of a branch's name that git and file systems agree on.
+const MaxBranch = 255
+
+// CheckBranch is the error about the field branch where name can't be one that is kept and shown.
+func CheckBranch(name string) error {
+	if len(name) > MaxBranch || strings.ContainsFunc(name, unicode.IsControl) {
+		return FieldErrorf("branch", "%d bytes; want at most %d, and no control characters", len(name), MaxBranch)
+	}
+	return nil
+}
 
 // ValidRepository tells whether name may name a repository, on GitHub as owner/name or in CodeCommit.
 func ValidRepository(name string) bool { return sourcePattern(name) }

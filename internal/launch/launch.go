@@ -104,7 +104,7 @@ func branchAllowed(r Request, s *deploy.Settings) error {
 	case r.Branch == "":
 		return deploy.FieldErrorf("branch", "is missing; %s takes only %s", r.Environment, allowed)
 	}
-	return deploy.FieldErrorf("branch", "%q may not be deployed to %s; want %s", deploy.Cut(r.Branch, 255), r.Environment, allowed)
+	return deploy.FieldErrorf("branch", "%q may not be deployed to %s; want %s", deploy.Cut(r.Branch, deploy.MaxBranch), r.Environment, allowed)
 }
 
 // bundle finds the commit's source, where somebody has to upload it. Else it is fetched later.

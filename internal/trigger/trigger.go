@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -118,11 +117,9 @@ func worst(failed []error, err error) []error {
 	return append(failed, err)
 }
 
-// maxBranch is the most bytes of a branch's name that git and file systems agree on.
-const maxBranch = 255
-
 // judge tells the pushes that are none of ours from those that can't be right.
 func (p *Push) judge() (*Answer, error) {
+	branch := deploy.CheckBranch(p.Branch)
 	switch {
 	case p.App == "" && p.Repository == "":
 		return nil, deploy.FieldErrorf("repository", "is missing; an event names it, or an app")
@@ -134,8 +131,8 @@ func (p *Push) judge() (*Answer, error) {
 		return nil, deploy.FieldErrorf("branch", "is missing")
 	case !utf8.ValidString(p.Branch), strings.ContainsRune(p.Branch, utf8.RuneError):
 		return ignored("the branch's name is not UTF-8; no pattern can name it"), nil
-	case len(p.Branch) > maxBranch, strings.ContainsFunc(p.Branch, unicode.IsControl):
-		return nil, deploy.FieldErrorf("branch", "%d bytes; want at most %d, and no control characters", len(p.Branch), maxBranch)
+	case branch != nil:
+		return nil, branch
 	case p.CommitSHA == zeroCommit:
 		return ignored("the branch %q was deleted; what is live stays", p.Branch), nil
 	case !deploy.ValidCommit(p.CommitSHA):
