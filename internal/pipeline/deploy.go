@@ -18,11 +18,12 @@ type Deploy struct {
 	Flags   Flags
 }
 
-// Targets changes what serves. Weights are absolute and read back, so that a call may be made again.
+// Targets changes what serves. Weights are absolute and read back, so that a call may be made again. Still is asked before each
+// write; a write that another call came before is refused, or asks again.
 type Targets interface {
 	Live(ctx context.Context, t deploy.Target) (version string, err error)
 	Publish(ctx context.Context, t deploy.Target, a deploy.Artifact, description string) (version string, err error)
-	SetWeight(ctx context.Context, t deploy.Target, from, to string, percent int) error
+	SetWeight(ctx context.Context, t deploy.Target, from, to string, percent int, still func(context.Context) error) error
 }
 
 // Run runs hooks and pre_deploy, writes down what is live, and only then changes anything.
@@ -179,7 +180,7 @@ func stepOf(st *State, d *deploy.Deployment) error {
 
 func (s *Shift) shift(ctx context.Context, st *State, d *deploy.Deployment, weight int) error {
 	if t := d.Settings.Target; t.Type == deploy.TargetLambda {
-		if err := s.Targets.SetWeight(ctx, t, d.Previous.TargetVersion, d.Release.TargetVersion, weight); err != nil {
+		if err := s.Targets.SetWeight(ctx, t, d.Previous.TargetVersion, d.Release.TargetVersion, weight, s.still(st, "shift")); err != nil {
 			return err
 		}
 	}

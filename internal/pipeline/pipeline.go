@@ -143,6 +143,24 @@ func (k *Desk) update(ctx context.Context, st *State, d *deploy.Deployment, chan
 	})
 }
 
+// still gives what tells, while a stage is at work, whether its deployment is at this stage yet, in this attempt and by this
+// execution.
+func (k *Desk) still(st *State, name string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		d, err := k.Records.Deployment(ctx, st.Deployment)
+		if err != nil {
+			return err
+		}
+		if err := mine(st, d); err != nil {
+			return err
+		}
+		if s := &d.Stages[len(d.Stages)-1]; s.Name != name || !s.Open() || s.Attempt != st.attempt {
+			return deploy.Errorf(deploy.Fenced, "", "%s is at %s by now, not at attempt %d of %s", d.ID, s.Name, st.attempt, name)
+		}
+		return nil
+	}
+}
+
 // note adds a line to the timeline.
 func (k *Desk) note(ctx context.Context, st *State, d *deploy.Deployment, format string, args ...any) error {
 	return k.update(ctx, st, d, func(d *deploy.Deployment) error {

@@ -167,7 +167,10 @@ func (r *Rollback) back(ctx context.Context, st *State, b *bench, to *deploy.Liv
 		}
 	}
 	if t := d.Settings.Target; t.Type == deploy.TargetLambda {
-		if err := r.Targets.SetWeight(ctx, t, to.TargetVersion, to.TargetVersion, 100); err != nil {
+		err := r.Targets.SetWeight(ctx, t, to.TargetVersion, to.TargetVersion, 100, r.still(st, "rollback"))
+		if deploy.KindOf(err) == deploy.Fenced {
+			return "", "", err
+		} else if err != nil {
 			return "", "", deploy.Errorf(deploy.RollbackFailed, "rollback", "%w", err)
 		}
 	}

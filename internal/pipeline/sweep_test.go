@@ -308,19 +308,22 @@ func (a *app) quiet() {
 // stopIn stops an execution in a state that calls settle, of a machine whose settle never answers.
 func (a *app) stopIn(state, version, yaml string) *run {
 	a.t.Helper()
-	r := a.deployBy(a.machine("#!/bin/sh\nexec sleep 100\n"), a.commit(version, yaml))
+	r := a.deployBy(a.machine("settle", hang), a.commit(version, yaml))
 	r.in(state)
 	r.stop()
 	return r
 }
 
-// machine is the state machine with another settle.
-func (a *app) machine(settle string) string {
+// hang is a function that never answers.
+const hang = "#!/bin/sh\nexec sleep 100\n"
+
+// machine is the state machine with another program for one of its functions.
+func (a *app) machine(function, program string) string {
 	a.t.Helper()
-	name := a.name + "-settle"
+	name := a.name + "-" + function
 	fn, err := world.fn.CreateFunction(a.t.Context(), &lambda.CreateFunctionInput{
 		FunctionName: &name, Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"), Timeout: aws.Int32(60),
-		Role: aws.String("arn:aws:iam::000000000000:role/app"), Code: &lambdatypes.FunctionCode{ZipFile: zipped(a.t, map[string][]byte{"bootstrap": []byte(settle)})},
+		Role: aws.String("arn:aws:iam::000000000000:role/app"), Code: &lambdatypes.FunctionCode{ZipFile: zipped(a.t, map[string][]byte{"bootstrap": []byte(program)})},
 	})
 	if err != nil {
 		a.t.Fatal(err)
@@ -329,7 +332,7 @@ func (a *app) machine(settle string) string {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	old := strings.TrimSuffix(*fn.FunctionArn, name) + "slipway-settle"
+	old := strings.TrimSuffix(*fn.FunctionArn, name) + "slipway-" + function
 	if !strings.Contains(*real.Definition, old) {
 		a.t.Fatalf("the definition has no %s", old)
 	}
@@ -363,7 +366,7 @@ func TestUnsettled(t *testing.T) {
 		t.Run(string(c.want), func(t *testing.T) {
 			a := newApp(t)
 			a.deploy(a.commit("one", config())).wants(deploy.Success)
-			r := a.deployBy(a.machine("#!/bin/sh\nexit 1\n"), a.commit("two", c.yaml))
+			r := a.deployBy(a.machine("settle", "#!/bin/sh\nexit 1\n"), a.commit("two", c.yaml))
 			if out := r.ended(); out.Status != types.ExecutionStatusFailed || *out.Error != "Unsettled" || r.record().Status != deploy.Running {
 				t.Fatalf("the execution is %s %s, the record %s", out.Status, aws.ToString(out.Error), r.record().Status)
 			}

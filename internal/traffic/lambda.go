@@ -61,32 +61,41 @@ func (l *Lambda) Live(ctx context.Context, t deploy.Target) (version string, err
 }
 
 // SetWeight gives version to that percentage of the alias's traffic, 0 to 100, and version from the rest. It is absolute:
-// whatever the alias said before, afterwards it says just this, read back. Where it says so already, nothing is written.
-// From may be empty at 100. An alias that somebody else changes meanwhile is read anew and set again, a few times.
-func (l *Lambda) SetWeight(ctx context.Context, t deploy.Target, from, to string, percent int) error {
+// whatever the alias said before, afterwards it says just this, read back. From may be empty at 100. An alias that somebody else
+// changes meanwhile is read anew and set again, a few times.
+//
+// Still is asked between each read of the alias and the write that is held to the revision read; its error ends the call with
+// nothing more written. The alias is written even where it says all this already, so that it has a new revision afterwards. So
+// whoever asks still before another may call SetWeight, and writes after that one did, is refused.
+func (l *Lambda) SetWeight(ctx context.Context, t deploy.Target, from, to string, percent int, still func(context.Context) error) error {
 	want, err := routing(from, to, percent)
 	if err != nil {
 		return err
 	}
 	op := fmt.Sprintf("set alias %s of function %s to %s", t.Alias, t.Function, want)
 	var found route
+	var before string
 	var last error
 	for attempt, wait := 0, firstWait; ; attempt, wait = attempt+1, min(2*wait, longWait) {
 		if found, err = l.alias(ctx, t); err != nil {
 			return err
 		}
-		if found.same(want) {
+		if attempt > 0 && found.revision != before && found.same(want) {
 			return nil
 		}
 		if attempt == attempts {
 			break
 		}
 		if attempt == 0 {
+			before = found.revision
 			if err := l.exist(ctx, t, want); err != nil {
 				return err
 			}
 		} else if err := sleep(ctx, wait); err != nil {
 			return deploy.Errorf(deploy.DeployFailed, op, "%w", err)
+		}
+		if err := still(ctx); err != nil {
+			return err
 		}
 		// After a lost reply, an overtaken revision or a throttle the next turn's read decides; the rest won't get better.
 		if last = l.update(ctx, t, found, want); hopeless(last) {

@@ -89,27 +89,68 @@ func TestSetWeight(t *testing.T) {
 		f.versions = append(f.versions, "x")
 		f.weights = map[string]float64{"2": 0.5} // left by somebody
 		in(t, f, func(t *testing.T, l *traffic.Lambda) {
-			for range 2 { // the second finds it done
-				if err := l.SetWeight(t.Context(), shop, row.from, row.to, row.percent); err != nil {
+			for range 2 { // the second finds it done, and shuts out whoever read the alias before
+				if err := l.SetWeight(t.Context(), shop, row.from, row.to, row.percent, always); err != nil {
 					t.Error(err)
 				}
 			}
 		})
-		if f.version != row.version || !maps.Equal(f.weights, row.weights) || f.count["UpdateAlias"] != 1 {
-			t.Errorf("%+v: version %s, weights %v, %d updates", row, f.version, f.weights, f.count["UpdateAlias"])
+		if f.version != row.version || !maps.Equal(f.weights, row.weights) || f.count["UpdateAlias"] != 2 || f.revision != 3 {
+			t.Errorf("%+v: version %s, weights %v, %d updates, revision %d", row, f.version, f.weights, f.count["UpdateAlias"], f.revision)
 		}
 	}
+}
+
+// always says that the weight may be set.
+func always(context.Context) error { return nil }
+
+// Whoever may not set the weight any more doesn't: neither where that was so before the alias was read, nor where somebody else set it,
+// to what it was, after we had asked.
+func TestSetWeightStill(t *testing.T) {
+	for _, asked := range []int{1, 2} {
+		f := newFake()
+		f.versions = append(f.versions, "x")
+		in(t, f, func(t *testing.T, l *traffic.Lambda) {
+			late, n := errors.New("late"), 0
+			err := l.SetWeight(t.Context(), shop, "1", "2", 100, func(ctx context.Context) error {
+				if n++; n == asked {
+					return late
+				}
+				return l.SetWeight(ctx, shop, "", "1", 100, always)
+			})
+			if !errors.Is(err, late) || n != asked {
+				t.Errorf("asked %d times, %v; want %d times and its own error", n, err, asked)
+			}
+		})
+		if f.version != "1" || f.revision != asked {
+			t.Errorf("asked %d times: version %s, revision %d", asked, f.version, f.revision)
+		}
+	}
+}
+
+// A write after which the alias has the revision that it had is none: it shuts nobody out.
+func TestSetWeightSameRevision(t *testing.T) {
+	f := newFake()
+	f.fault = func(op string, _ int, after bool) error {
+		if op == "UpdateAlias" && after {
+			f.revision--
+		}
+		return nil
+	}
+	in(t, f, func(t *testing.T, l *traffic.Lambda) {
+		want(t, l.SetWeight(t.Context(), shop, "", "1", 100, always), "", "it is at version 1 after 5 attempts")
+	})
 }
 
 func TestSetWeightNonsense(t *testing.T) {
 	f := newFake()
 	l := traffic.NewLambda(f, "bucket")
 	for _, percent := range []int{-1, 101} {
-		if err := l.SetWeight(t.Context(), shop, "1", "1", percent); deploy.KindOf(err) != deploy.Invalid {
+		if err := l.SetWeight(t.Context(), shop, "1", "1", percent, always); deploy.KindOf(err) != deploy.Invalid {
 			t.Errorf("%d %%: %v", percent, err)
 		}
 	}
-	for _, err := range []error{l.SetWeight(t.Context(), shop, "", "1", 50), l.SetWeight(t.Context(), shop, "1", "", 100)} {
+	for _, err := range []error{l.SetWeight(t.Context(), shop, "", "1", 50, always), l.SetWeight(t.Context(), shop, "1", "", 100, always)} {
 		if deploy.KindOf(err) != deploy.Invalid {
 			t.Error(err)
 		}
@@ -122,9 +163,9 @@ func TestSetWeightNonsense(t *testing.T) {
 func TestSetWeightVersionGone(t *testing.T) {
 	f := newFake()
 	in(t, f, func(t *testing.T, l *traffic.Lambda) {
-		err := l.SetWeight(t.Context(), shop, "1", "7", 100)
+		err := l.SetWeight(t.Context(), shop, "1", "7", 100, always)
 		want(t, err, "", "version 7 of function shop: it is gone")
-		err = l.SetWeight(t.Context(), shop, "8", "1", 50)
+		err = l.SetWeight(t.Context(), shop, "8", "1", 50, always)
 		want(t, err, "", "version 8 of function shop: it is gone")
 	})
 	if f.writes() != 0 {
@@ -140,7 +181,7 @@ func TestSetWeightFaults(t *testing.T) {
 			f.versions = append(f.versions, "x")
 			f.fault = failing("UpdateAlias", 1, after, fault)
 			in(t, f, func(t *testing.T, l *traffic.Lambda) {
-				if err := l.SetWeight(t.Context(), shop, "1", "2", 100); err != nil {
+				if err := l.SetWeight(t.Context(), shop, "1", "2", 100, always); err != nil {
 					t.Errorf("%v, after %v: %v", fault, after, err)
 				}
 			})
@@ -164,7 +205,7 @@ func TestSetWeightOvertaken(t *testing.T) {
 			return nil
 		}
 		in(t, f, func(t *testing.T, l *traffic.Lambda) {
-			err := l.SetWeight(t.Context(), shop, "1", "2", 100)
+			err := l.SetWeight(t.Context(), shop, "1", "2", 100, always)
 			if (err != nil) != fails {
 				t.Errorf("overtaken %d times: %v", times, err)
 			}
@@ -187,7 +228,7 @@ func TestSetWeightReadsBack(t *testing.T) {
 		return nil
 	}
 	in(t, f, func(t *testing.T, l *traffic.Lambda) {
-		want(t, l.SetWeight(t.Context(), shop, "1", "2", 100), "", "it is at version 1 after 5 attempts")
+		want(t, l.SetWeight(t.Context(), shop, "1", "2", 100, always), "", "it is at version 1 after 5 attempts")
 	})
 }
 
@@ -197,7 +238,7 @@ func TestSetWeightHopeless(t *testing.T) {
 	f.versions = append(f.versions, "x")
 	f.fault = failing("UpdateAlias", 1, false, denied)
 	in(t, f, func(t *testing.T, l *traffic.Lambda) {
-		err := l.SetWeight(t.Context(), shop, "1", "2", 100)
+		err := l.SetWeight(t.Context(), shop, "1", "2", 100, always)
 		want(t, err, "", "set alias live of function shop to version 2", "AccessDeniedException")
 	})
 	if f.count["UpdateAlias"] != 1 {
@@ -217,7 +258,7 @@ func TestSetWeightCancelled(t *testing.T) {
 	in(t, f, func(t *testing.T, l *traffic.Lambda) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if err := l.SetWeight(ctx, shop, "1", "2", 100); !errors.Is(err, context.DeadlineExceeded) {
+		if err := l.SetWeight(ctx, shop, "1", "2", 100, always); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 	})
