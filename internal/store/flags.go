@@ -128,13 +128,14 @@ func (f *Flags) settle(ctx context.Context, app, environment, change string, wri
 	return errOvertaken
 }
 
-// isOvertaken tells whether a transaction failed on what others wrote.
+// isOvertaken tells whether a transaction failed on what others wrote, or on a table that was busy: the SDK tries a request again
+// that is throttled, but not a transaction that is cancelled for it.
 func isOvertaken(err error) bool {
 	var cancelled *types.TransactionCanceledException
 	if errors.As(err, &cancelled) {
 		for _, reason := range cancelled.CancellationReasons {
 			switch aws.ToString(reason.Code) {
-			case "ConditionalCheckFailed", "TransactionConflict":
+			case "ConditionalCheckFailed", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded":
 				return true
 			}
 		}

@@ -122,19 +122,9 @@ func (s *Store) holder(ctx context.Context, d *deploy.Deployment, key, replaces 
 	return nil, err
 }
 
-// overtaken makes one error of the ways in which a transaction says that an item is not as it was thought to be.
+// overtaken makes one error of the ways in which a transaction says that it would go another way when it is decided anew.
 func overtaken(_ *dynamodb.TransactWriteItemsOutput, err error) error {
-	var cancelled *types.TransactionCanceledException
-	if errors.As(err, &cancelled) {
-		for _, reason := range cancelled.CancellationReasons {
-			switch aws.ToString(reason.Code) {
-			case "ConditionalCheckFailed", "TransactionConflict":
-				return errOvertaken
-			}
-		}
-	}
-	var conflict *types.TransactionConflictException
-	if errors.As(err, &conflict) {
+	if isOvertaken(err) {
 		return errOvertaken
 	}
 	if err != nil {

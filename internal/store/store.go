@@ -2,6 +2,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -101,7 +102,7 @@ func (s *Store) put(ctx context.Context, it attributes, version int64) error {
 	if in.ExpressionAttributeValues != nil {
 		in.ExpressionAttributeNames = versionName
 	}
-	_, err := s.db.PutItem(ctx, in)
+	err := s.putOnce(ctx, in)
 	var failed *types.ConditionalCheckFailedException
 	switch {
 	case err == nil:
@@ -113,6 +114,19 @@ func (s *Store) put(ctx context.Context, it attributes, version int64) error {
 		return errOvertaken
 	}
 	return deploy.Errorf(deploy.Internal, "store", "write %s: %w", keyText(it), err)
+}
+
+// putOnce waits for a transaction that is at work on the item to end. That may leave the item as it was, so that it is no sign
+// that the write was overtaken.
+func (s *Store) putOnce(ctx context.Context, in *dynamodb.PutItemInput) (refused error) {
+	err := again(ctx, keyText(in.Item), func() error {
+		var ongoing *types.TransactionConflictException
+		if _, refused = s.db.PutItem(ctx, in); errors.As(refused, &ongoing) {
+			return errOvertaken
+		}
+		return nil
+	})
+	return cmp.Or(err, refused)
 }
 
 var versionName = map[string]string{"#version": "version"}

@@ -110,6 +110,60 @@ func (f *faulty) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWr
 	return nil, errLost
 }
 
+// busy is DynamoDB under load: each write is refused as often as it counts down, for a reason that passes by itself.
+type busy struct {
+	*dynamodb.Client
+	reason string
+	left   int
+}
+
+func (b *busy) PutItem(ctx context.Context, in *dynamodb.PutItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+	if b.left--; b.left >= 0 {
+		return nil, &types.TransactionConflictException{Message: aws.String("Transaction is ongoing for the item")}
+	}
+	return b.Client.PutItem(ctx, in, opts...)
+}
+
+func (b *busy) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	if b.left--; b.left >= 0 {
+		return nil, &types.TransactionCanceledException{CancellationReasons: []types.CancellationReason{{Code: aws.String("None")}, {Code: &b.reason}}}
+	}
+	return b.Client.TransactWriteItems(ctx, in, opts...)
+}
+
+// TestBusy: what DynamoDB refuses only for the moment is written in the end, and is no conflict.
+func TestBusy(t *testing.T) {
+	for n, reason := range []string{"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"} {
+		t.Run(reason, func(t *testing.T) {
+			ctx := t.Context()
+			s := func() *store.Store { return store.New(&busy{db, reason, 3}, table) }
+			d := newDeployment("throttled", 10*n)
+			if err := s().Create(ctx, d); err != nil {
+				t.Fatal(err)
+			}
+			line := func(d *deploy.Deployment) error { d.Logs = append(d.Logs, "once"); return nil }
+			if err := s().Update(ctx, d, line); err != nil || len(d.Logs) != 1 {
+				t.Errorf("update: %v, lines %q", err, d.Logs)
+			}
+			if r, err := s().PutRelease(ctx, &deploy.Release{App: d.App, CommitSHA: d.ID}); err != nil || r == nil {
+				t.Errorf("release: %+v, %v", r, err)
+			}
+			admit := func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
+				h.Admit(deploy.Turn{Deployment: d.ID, Action: deploy.Deploy}, time.Now())
+				return nil
+			}
+			if err := s().Change(ctx, d.App, "production", admit, nil); err != nil {
+				t.Errorf("change: %v", err)
+			}
+			next := newDeployment(d.App, 10*n+1)
+			tip := &deploy.Tip{App: d.App, Environment: "production", Branch: reason}
+			if taken, err := s().CreateOnce(ctx, next, request(d.App+reason, next.StartTime.Add(time.Hour)), "", tip); taken != nil || err != nil {
+				t.Errorf("create once: %+v, %v", taken, err)
+			}
+		})
+	}
+}
+
 func newDeployment(app string, n int) *deploy.Deployment {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Second)
 	return deploy.New(deploy.NewID(start, []byte(app+"-----")), deploy.Deploy, app, "production", start)
