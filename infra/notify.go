@@ -111,11 +111,9 @@ func hearBus(scope constructs.Construct, d *data, fn awslambda.Function, dead aw
 
 // mayNotify reads the stream with the function's own rights, as it sends dead letters; and apps, deployments and what channels need.
 func mayNotify(r *resources) []awsiam.PolicyStatement {
-	statements := []awsiam.PolicyStatement{
+	statements := append(r.loggingIn(),
 		allow([]*string{join(r.data.deployments.TableArn(), "/stream/*")}, "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"),
-		allow(r.table, "dynamodb:GetItem"), allow(r.bus, "events:PutEvents"), allow(arns(r.stack, "sqs", deadNotesName), "sqs:SendMessage"),
-		allow(r.parameters, "ssm:GetParameter"), allow(r.secrets, "secretsmanager:GetSecretValue"),
-	}
+		allow(r.table, "dynamodb:GetItem"), allow(r.bus, "events:PutEvents"), allow(arns(r.stack, "sqs", deadNotesName), "sqs:SendMessage"))
 	if len(r.topics) > 0 {
 		statements = append(statements, allow(r.topics, "sns:Publish"))
 	}

@@ -17,7 +17,8 @@ type resources struct {
 	sources, artifacts                  []*string
 	jobs, results                       []*string
 	handovers, cancels                  []*string
-	secrets, parameters                 []*string
+	secrets, parameters                 []*string // of scripts
+	ownSecrets, ownParameters           []*string // that Slipway itself logs in with
 	targets, hooks, repositories        []*string
 	topics                              []*string
 	machine, executions                 []*string
@@ -39,6 +40,8 @@ func newResources(stack awscdk.Stack, s Settings, d *data) *resources {
 	r.output = arns(stack, "logs", "log-group:"+OutputGroup+":*")
 	r.parameters = arns(stack, "ssm", "parameter/slipway/*")
 	r.secrets = arns(stack, "secretsmanager", "secret:slipway/*")
+	r.ownParameters = arns(stack, "ssm", "parameter/slipway-own/*")
+	r.ownSecrets = arns(stack, "secretsmanager", "secret:slipway-own/*")
 	r.machine = arns(stack, "states", "stateMachine:"+stateMachineName)
 	r.executions = arns(stack, "states", "execution:"+stateMachineName+":*")
 	for _, name := range s.Targets {
@@ -125,8 +128,12 @@ func mayPrepare(r *resources) []awsiam.PolicyStatement {
 
 // mayFetch has no way to the objects of a bundle but to look whether it is there, and to store one.
 func mayFetch(r *resources) []awsiam.PolicyStatement {
-	return concat(r.findSource(), r.pulling(), []awsiam.PolicyStatement{
-		r.records(), allow(r.sources, "s3:PutObject"), allow(r.parameters, "ssm:GetParameter"), allow(r.secrets, "secretsmanager:GetSecretValue")})
+	return concat(r.findSource(), r.pulling(), r.loggingIn(), []awsiam.PolicyStatement{r.records(), allow(r.sources, "s3:PutObject")})
+}
+
+// loggingIn reads what Slipway itself shows to git servers and to notifications' channels. No function that runs scripts may.
+func (r *resources) loggingIn() []awsiam.PolicyStatement {
+	return []awsiam.PolicyStatement{allow(r.ownParameters, "ssm:GetParameter"), allow(r.ownSecrets, "secretsmanager:GetSecretValue")}
 }
 
 // pulling is what CodeCommit wants of git; where the stack was told of no repository, nothing.

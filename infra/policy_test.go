@@ -26,8 +26,10 @@ var named = regexp.MustCompile(`^(` + strings.Join([]string{
 	here("events", `rule/StepFunctionsGetEventForCodeBuildStartBuildRule`),             // Step Functions' own
 	here("ssm", `parameter/slipway/\*`),                                                // what operators put there for scripts
 	here("secretsmanager", `secret:slipway/\*`),                                        // the same
+	here("ssm", `parameter/slipway-own/\*`),                                            // what they put there for Slipway itself
+	here("secretsmanager", `secret:slipway-own/\*`),                                    // the same
 	here("codecommit", `[A-Za-z0-9_.-]+`),                                              // one repository
-	here("secretsmanager", `secret:slipway/github-webhook-\?{6}`),                      // whose end is Secrets Manager's own
+	here("secretsmanager", `secret:slipway-own/github-webhook-\?{6}`),                  // whose end is Secrets Manager's own
 	`\$\{DataDeployments[A-F0-9]+\.Arn\}/stream/\*`,                                    // the table's streams
 	here("sns", `[A-Za-z0-9_-]+`),                                                      // one topic
 	here("sqs", `slipway-dead-(events|notifications)`),                                 //
@@ -145,6 +147,32 @@ func TestWhoMay(t *testing.T) {
 		if strings.Join(got[action], " ") != who {
 			t.Errorf("%s: %v may, want %s", action, got[action], who)
 		}
+	}
+}
+
+// TestSecretsOfSlipwaysOwn: a script's own code may read in a build whatever the build's role may, so that no role of a script
+// reaches what Slipway logs in with, and no other role what is the scripts'.
+func TestSecretsOfSlipwaysOwn(t *testing.T) {
+	got := map[string][]string{}
+	for _, s := range statements(t, otherSlipway) {
+		if slices.Contains(s.actions, "secretsmanager:GetSecretValue") || slices.Contains(s.actions, "ssm:GetParameter") {
+			for _, r := range s.resources {
+				name := r[strings.LastIndexAny(r, ":}")+1:]
+				got[name] = append(got[name], strings.TrimPrefix(s.who, "slipway-"))
+			}
+		}
+	}
+	scripts := "build builds deploy rollback settle shift test"
+	for name, who := range map[string]string{"parameter/slipway/*": scripts, "slipway/*": scripts,
+		"parameter/slipway-own/*": "fetch notify", "slipway-own/*": "fetch notify", "slipway-own/github-webhook-??????": "webhook"} {
+		slices.Sort(got[name])
+		if strings.Join(got[name], " ") != who {
+			t.Errorf("%s: %v may read it, want %s", name, got[name], who)
+		}
+		delete(got, name)
+	}
+	if len(got) > 0 {
+		t.Errorf("and there are %v", got)
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 )
 
 // webhookSecret is what operators put there: the webhook's secret, or two, one a line, while one replaces the other.
-const webhookSecret = "slipway/github-webhook"
+const webhookSecret = "slipway-own/github-webhook"
 
 func newWebhook(scope constructs.Construct, api awsapigateway.RestApi, fn awslambda.Function) {
 	scope = constructs.NewConstruct(scope, jsii.String("Webhook"))

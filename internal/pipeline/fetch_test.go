@@ -26,7 +26,7 @@ var (
 func keep(t *testing.T, name, value string) {
 	t.Helper()
 	_, err := secretsmanager.NewFromConfig(world.cloud.Config()).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
-		Name: aws.String("slipway/" + name), SecretString: &value})
+		Name: aws.String("slipway-own/" + name), SecretString: &value})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestUnfetched(t *testing.T) {
 		"no secret": {func(a *app, _ *remotetest.Repository) string {
 			a.Source.Token += "/none"
 			return ""
-		}, deploy.NotFound, "source.token: look up: there is no secret slipway/"},
+		}, deploy.NotFound, "source.token: look up: there is no secret slipway-own/"},
 		"down": {func(a *app, _ *remotetest.Repository) string {
 			a.Source.URL = fmt.Sprintf("http://%s/shop.git", down.Addr())
 			return ""

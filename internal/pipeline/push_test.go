@@ -156,7 +156,7 @@ func TestWebhookDoor(t *testing.T) {
 	a := newPushed(t, "octo/"+"shop-"+strings.ToLower(randomText()))
 	secrets := secretsmanager.NewFromConfig(world.cloud.Config())
 	if _, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
-		Name: aws.String("slipway/github-webhook"), SecretString: aws.String(strings.ReplaceAll(hookSecret, " ", "-")),
+		Name: aws.String("slipway-own/github-webhook"), SecretString: aws.String(strings.ReplaceAll(hookSecret, " ", "-")),
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,20 @@ func TestSecretsOnTheCloud(t *testing.T) {
 	if err != nil || got["DB"] != "from ssm" || got["API"] != "from secrets manager" || got["PLAIN"] != "x" || len(masked) != 2 {
 		t.Errorf("got %v, %v, %v", got, masked, err)
 	}
+	for name, value := range map[string]string{"slipway-own/git": "of slipway's own", "slipway/git": "of scripts"} {
+		if _, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, reference := range []string{"secretsmanager:git", "secretsmanager:slipway-own/git"} {
+		if got, err := s.Value(t.Context(), reference); err != nil || got != "of slipway's own" {
+			t.Errorf("%s: %q, %v", reference, got, err)
+		}
+		got, _, err := s.Resolve(t.Context(), map[string]string{"X": reference})
+		if got["X"] == "of slipway's own" || reference == "secretsmanager:git" && err != nil {
+			t.Errorf("a variable that names %s has %v, %v", reference, got, err)
+		}
+	}
 	for _, value := range []string{"ssm:/slipway/shop/none", "secretsmanager:slipway/shop/none"} {
 		_, _, err := s.Resolve(t.Context(), map[string]string{"X": value})
 		if deploy.KindOf(err) != deploy.NotFound || deploy.FieldOf(err) != "environment_variables.X" {

@@ -26,8 +26,12 @@ const (
 	secretsMark = "secretsmanager:"
 )
 
-// ours is the only part of the account's parameters and secrets that the functions may read.
-const ours = "slipway/"
+// The only parts of the account's parameters and secrets that are read. What a commit's scripts may be given, its own code can read
+// all of in a build, whose role it can take on; so what Slipway itself logs in with lies apart, where no role of a script reaches.
+const (
+	scripts = "slipway/"
+	own     = "slipway-own/"
+)
 
 var namePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`) })
 
@@ -42,8 +46,8 @@ type Store struct {
 	secrets    *secretsmanager.Client
 }
 
-// New makes a Store. Its role needs ssm:GetParameter on parameter/slipway/* and secretsmanager:GetSecretValue on
-// secret:slipway/*, and kms:Decrypt where they have a key of their own.
+// New makes a Store. For Resolve its role needs ssm:GetParameter on parameter/slipway/* and secretsmanager:GetSecretValue on
+// secret:slipway/*, for Value the same on slipway-own/*, and kms:Decrypt where they have a key of their own.
 func New(parameters *ssm.Client, secrets *secretsmanager.Client) *Store {
 	return &Store{parameters: parameters, secrets: secrets}
 }
@@ -56,7 +60,7 @@ func New(parameters *ssm.Client, secrets *secretsmanager.Client) *Store {
 func (s *Store) Resolve(ctx context.Context, variables map[string]string) (resolved map[string]string, masked []string, err error) {
 	resolved = make(map[string]string, len(variables))
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		value, found, err := s.lookUp(ctx, variables[name])
+		value, found, err := s.lookUp(ctx, scripts, variables[name])
 		if err != nil {
 			return nil, nil, blame(name, err)
 		}
@@ -71,9 +75,10 @@ func (s *Store) Resolve(ctx context.Context, variables map[string]string) (resol
 	return resolved, masked, nil
 }
 
-// Value looks up what a reference names, ssm:NAME or secretsmanager:NAME; anything else is Invalid. The error is as Resolve's.
+// Value looks up what Slipway itself uses: ssm:NAME is the parameter /slipway-own/NAME, secretsmanager:NAME the secret
+// slipway-own/NAME; anything else is Invalid. The error is as Resolve's, but for the variable.
 func (s *Store) Value(ctx context.Context, reference string) (string, error) {
-	value, secret, err := s.lookUp(ctx, reference)
+	value, secret, err := s.lookUp(ctx, own, reference)
 	if err == nil && !secret {
 		err = deploy.Errorf(deploy.Invalid, "", "not a reference; want %sNAME or %sNAME", secretsMark, ssmMark)
 	}
@@ -83,20 +88,20 @@ func (s *Store) Value(ctx context.Context, reference string) (string, error) {
 	return value, nil
 }
 
-func (s *Store) lookUp(ctx context.Context, value string) (found string, secret bool, err error) {
+func (s *Store) lookUp(ctx context.Context, under, value string) (found string, secret bool, err error) {
 	if name, ok := strings.CutPrefix(value, ssmMark); ok {
-		found, err = s.parameter(ctx, name)
+		found, err = s.parameter(ctx, under, name)
 		return found, true, err
 	}
 	if name, ok := strings.CutPrefix(value, secretsMark); ok {
-		found, err = s.secret(ctx, name)
+		found, err = s.secret(ctx, under, name)
 		return found, true, err
 	}
 	return value, false, nil
 }
 
-func (s *Store) parameter(ctx context.Context, name string) (string, error) {
-	name, err := beneath(strings.TrimPrefix(name, "/"))
+func (s *Store) parameter(ctx context.Context, under, name string) (string, error) {
+	name, err := beneath(under, strings.TrimPrefix(name, "/"))
 	if err != nil {
 		return "", err
 	}
@@ -114,8 +119,8 @@ func (s *Store) parameter(ctx context.Context, name string) (string, error) {
 	return aws.ToString(out.Parameter.Value), nil
 }
 
-func (s *Store) secret(ctx context.Context, name string) (string, error) {
-	name, err := beneath(name)
+func (s *Store) secret(ctx context.Context, under, name string) (string, error) {
+	name, err := beneath(under, name)
 	if err != nil {
 		return "", err
 	}
@@ -132,11 +137,11 @@ func (s *Store) secret(ctx context.Context, name string) (string, error) {
 	return *out.SecretString, nil
 }
 
-// beneath puts a name under our prefix.
-func beneath(name string) (string, error) {
-	full := ours + strings.TrimPrefix(name, ours)
+// beneath puts a name under a prefix.
+func beneath(under, name string) (string, error) {
+	full := under + strings.TrimPrefix(name, under)
 	if !namePattern().MatchString(full) || slices.Contains(strings.Split(full, "/"), "..") {
-		return "", deploy.Errorf(deploy.Invalid, "", "%q names nothing under %s; want letters, digits, . _ - and / between", deploy.Cut(name, 80), ours)
+		return "", deploy.Errorf(deploy.Invalid, "", "%q names nothing under %s; want letters, digits, . _ - and / between", deploy.Cut(name, 80), under)
 	}
 	return full, nil
 }

@@ -46,11 +46,19 @@ func TestResolveWithoutLookingUp(t *testing.T) {
 }
 
 func TestResolveRefusesNames(t *testing.T) {
-	for _, value := range []string{"ssm:", "ssm:/", "ssm:/slipway/", "ssm:../x", "ssm:a/../../b", "ssm:a//b", "ssm:x:1", "ssm:arn:aws:ssm:::x",
+	for _, value := range []string{"ssm:", "ssm:/", "ssm:/slipway/", "ssm:../x", "ssm:../slipway-own/x", "secretsmanager:slipway/../slipway-own/x", "ssm:a/../../b", "ssm:a//b", "ssm:x:1", "ssm:arn:aws:ssm:::x",
 		"secretsmanager:", "secretsmanager:arn:aws:secretsmanager:us-east-1:1:secret:x", "secretsmanager:/x", "ssm:sp ace"} {
 		_, _, err := secret.New(nil, nil).Resolve(t.Context(), map[string]string{"DB": value})
 		if deploy.KindOf(err) != deploy.Invalid || deploy.FieldOf(err) != "environment_variables.DB" {
 			t.Errorf("%s: got %v", value, err)
+		}
+	}
+}
+
+func TestValueRefusesNames(t *testing.T) {
+	for _, value := range []string{"", "plain", "SSM:x", "ssm:", "ssm:/slipway-own/", "ssm:../slipway/x", "secretsmanager:slipway-own/../x", "secretsmanager:/x"} {
+		if got, err := secret.New(nil, nil).Value(t.Context(), value); deploy.KindOf(err) != deploy.Invalid || got != "" {
+			t.Errorf("%s: got %q, %v", value, got, err)
 		}
 	}
 }
