@@ -2,32 +2,12 @@
 package main
 
 import (
-	"archive/tar"
-	"context"
-	"io"
-
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
-
 	"github.com/slipway-cd/slipway/internal/boot"
-	"github.com/slipway-cd/slipway/internal/pipeline"
+	"github.com/slipway-cd/slipway/internal/boot/git"
 	"github.com/slipway-cd/slipway/internal/remote"
-	"github.com/slipway-cd/slipway/internal/secret"
-	"github.com/slipway-cd/slipway/internal/source"
 )
 
 func main() {
 	e := boot.Load()
-	s := e.Store()
-	r := &remote.Fetcher{Local: e.Local(), Region: e.AWS.Region, Credentials: e.AWS.Credentials}
-	e.Start("fetch", &pipeline.Fetch{
-		Desk: e.Desk(s), App: s.App, Bundles: source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET")),
-		Secret: secret.New(ssm.NewFromConfig(e.AWS), secretsmanager.NewFromConfig(e.AWS)).Value,
-		Packer: func(w io.Writer) pipeline.Packer { return source.NewPacker(w, source.Limits{}) },
-		Remote: func(ctx context.Context, w pipeline.Wanted, add func(*tar.Header, io.Reader) error) (*pipeline.Fetched, error) {
-			found, err := r.Fetch(ctx, remote.Request(w), add)
-			return (*pipeline.Fetched)(found), err
-		},
-	})
+	e.Start("fetch", git.Fetch(e, remote.Limits{}))
 }

@@ -48,6 +48,9 @@ var world struct {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(briefVariable) != "" {
+		fetchBriefly() // and doesn't come back
+	}
 	flag.Parse()
 	code, err := withWorld(m)
 	if err != nil {

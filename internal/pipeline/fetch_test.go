@@ -12,7 +12,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/slipway-cd/slipway/internal/boot"
+	"github.com/slipway-cd/slipway/internal/boot/git"
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/remote"
 	"github.com/slipway-cd/slipway/internal/remote/remotetest"
 )
 
@@ -132,6 +135,28 @@ func TestFetchedBranch(t *testing.T) {
 	}
 }
 
+// brief is what a fetch keeps to whose end is waited for.
+var brief = remote.Limits{Idle: 300 * time.Millisecond, Pause: 10 * time.Millisecond, Bytes: 1 << 20}
+
+const briefVariable = "SLIPWAY_TEST_FETCH_BRIEFLY"
+
+// fetchBriefly is the function fetch, but for its limits. This program is it, where the local cloud runs it as briefly says.
+func fetchBriefly() {
+	e := boot.Load()
+	e.Start("fetch", git.Fetch(e, brief))
+}
+
+// briefly makes a state machine of the app's own, whose Fetch keeps to brief.
+func (a *app) briefly() string {
+	a.t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return a.machine("fetch", fmt.Sprintf("#!/bin/sh\nexport %s=1 SLIPWAY_DEPLOYMENTS_TABLE='%s' SLIPWAY_BUCKET='%s'\nexec '%s'\n",
+		briefVariable, world.out.DeploymentsTable, world.out.Bucket, program))
+}
+
 func TestUnfetched(t *testing.T) {
 	down, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -160,13 +185,13 @@ func TestUnfetched(t *testing.T) {
 		"silent": {func(a *app, _ *remotetest.Repository) string {
 			a.Source.URL = "http://" + silent(a.t) + "/shop.git"
 			return ""
-		}, deploy.Internal, "nothing moved for 20s"},
+		}, deploy.Internal, "nothing moved for 300ms"},
 		"too large": {func(_ *app, repo *remotetest.Repository) string {
-			repo.Write("zeros", strings.Repeat("\x00", 257<<20))
+			repo.Write("zeros", strings.Repeat("\x00", 1<<20+1))
 			sha := repo.Commit("zeros")
 			repo.Push("main")
 			return sha
-		}, deploy.TooLarge, "over 268435456 bytes"},
+		}, deploy.TooLarge, "over 1048576 bytes"},
 		"links out": {func(a *app, repo *remotetest.Repository) string {
 			if err := os.Symlink("../../etc/passwd", repo.Path("link")); err != nil {
 				a.t.Fatal(err)
@@ -184,7 +209,7 @@ func TestUnfetched(t *testing.T) {
 				sha = changed
 			}
 			a.apply()
-			r := a.deploy(sha)
+			r := a.deployBy(a.briefly(), sha)
 			d := r.wants(deploy.Failed)
 			if d.ErrorKind != row.kind || !strings.Contains(d.Error, row.says) || strings.Contains(d.Error, "t0ken") || d.Changed != nil {
 				t.Errorf("%s: %q; want %s with %q", d.ErrorKind, d.Error, row.kind, row.says)

@@ -52,6 +52,21 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestDefaults holds the bounds of the function fetch to what docs/config.md and docs/doors.md say.
+func TestDefaults(t *testing.T) {
+	got := remote.OrDefault(remote.Limits{})
+	if want := (remote.Limits{Time: 4 * time.Minute, Idle: 20 * time.Second, Pack: 128 << 20, Bytes: 256 << 20, Pause: time.Second}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if silence := 3*got.Idle + 3*got.Pause; silence >= got.Time {
+		t.Errorf("a silent server is given up after %s, and there are %s", silence, got.Time)
+	}
+	few := remote.Limits{Time: 1, Idle: 2, Pack: 3, Bytes: 4, Pause: 5}
+	if got := remote.OrDefault(few); got != few {
+		t.Errorf("%+v, want %+v", got, few)
+	}
+}
+
 // TestSlowServers: one that says nothing, and one that always says a little.
 func TestSlowServers(t *testing.T) {
 	done := make(chan struct{})

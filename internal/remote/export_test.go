@@ -11,3 +11,6 @@ func Signed(c aws.Credentials, region, host, path string, now time.Time) (user, 
 	s := signed(c, region, host, path, now)
 	return s.user, s.password
 }
+
+// OrDefault is what limits stand for.
+func OrDefault(l Limits) Limits { return l.orDefault() }
