@@ -166,6 +166,38 @@ func TestNeverRan(t *testing.T) {
 	}
 }
 
+// TestNeverRanByTheSecondDoor: whoever recorded it died before it was started, and the sweep was faster than the request's next try.
+func TestNeverRanByTheSecondDoor(t *testing.T) {
+	l, c, _ := world(t)
+	first, err := l.Deploy(t.Context(), request("k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := func(change func(*deploy.Deployment)) {
+		t.Helper()
+		err := c.Update(t.Context(), first, func(d *deploy.Deployment) error {
+			d.Status, d.Execution, d.Recovery = deploy.Failed, "arn:"+d.ID+"-recovery-1", &deploy.Recovery{Number: 1}
+			change(d)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	end(func(d *deploy.Deployment) { d.Begin("prepare", c.Now()) })
+	if again, err := l.Deploy(t.Context(), request("k")); err != nil || again.ID != first.ID {
+		t.Errorf("one that ran: %v, %v", again, err)
+	}
+	end(func(d *deploy.Deployment) { d.Stages = []deploy.Stage{} })
+	second, err := l.Deploy(t.Context(), request("k"))
+	if err != nil || second.ID == first.ID {
+		t.Fatal(second, err)
+	}
+	if third, err := l.Deploy(t.Context(), request("k")); err != nil || third.ID != second.ID {
+		t.Errorf("and again %v, %v", third, err)
+	}
+}
+
 // TestRaceIsAnsweredAlike: a request that came while the first was at work finds out when it writes.
 func TestRaceIsAnsweredAlike(t *testing.T) {
 	l, c, _ := world(t)

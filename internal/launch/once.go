@@ -58,9 +58,9 @@ func (l *Launcher) create(ctx context.Context, d *deploy.Deployment, once Once) 
 	return l.earlier(ctx, *taken, once)
 }
 
-// neverRan tells whether the deployment ended because its execution could not be started. The same request again is then
-// worth another try, which is another deployment.
-func neverRan(d *deploy.Deployment) bool { return d.Status == deploy.Failed && d.Execution == "" }
+// neverRan tells whether the deployment ended because its execution could not be started, or was not and the sweep ended it. The
+// same request again is then worth another try, which is another deployment.
+func neverRan(d *deploy.Deployment) bool { return d.Status == deploy.Failed && len(d.Stages) == 0 }
 
 // earlier is the deployment of a request that came before, its execution started.
 func (l *Launcher) earlier(ctx context.Context, r deploy.Request, once Once) (*deploy.Deployment, error) {
