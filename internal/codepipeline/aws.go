@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/transport/http"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
@@ -50,8 +50,8 @@ func (p *AWS) Download(ctx context.Context, job *events.CodePipelineJob, a event
 	})
 	got, err := s3.NewFromConfig(config).GetObject(ctx, &s3.GetObjectInput{Bucket: &at.BucketName, Key: &at.ObjectKey},
 		func(o *s3.Options) { o.DisableLogOutputChecksumValidationSkipped = true })
-	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorFault() != smithy.FaultServer {
+	var answer *http.ResponseError // of whose fault it is S3's errors themselves say nothing
+	if errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4 {
 		return deploy.FieldErrorf("inputArtifacts", "%q can't be read: %w", deploy.Cut(a.Name, 100), err)
 	}
 	if err != nil {

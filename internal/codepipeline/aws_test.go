@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	client "github.com/aws/aws-sdk-go-v2/service/codepipeline"
@@ -40,6 +42,41 @@ func TestAnswers(t *testing.T) {
 		if len(message) == 0 || len(message) > 5000 {
 			t.Errorf("a message of %d bytes", len(message))
 		}
+		server.Close()
+	}
+}
+
+// TestDownload: what S3 refuses is the pipeline's to mend, what it can't do now is worth another try.
+func TestDownload(t *testing.T) {
+	for _, each := range []struct {
+		status int
+		code   string
+		kind   deploy.Kind
+	}{
+		{http.StatusOK, "", ""},
+		{http.StatusForbidden, "AccessDenied", deploy.Invalid},
+		{http.StatusNotFound, "NoSuchKey", deploy.Invalid},
+		{http.StatusServiceUnavailable, "SlowDown", deploy.Internal},
+		{http.StatusInternalServerError, "InternalError", deploy.Internal},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(each.status)
+			if each.code != "" {
+				fmt.Fprintf(w, "<Error><Code>%s</Code></Error>", each.code)
+			}
+		}))
+		p := codepipeline.New(nil, aws.Config{Region: "us-east-1", BaseEndpoint: &server.URL, RetryMaxAttempts: 1})
+		job := &events.CodePipelineJob{Data: events.CodePipelineData{ArtifactCredentials: events.CodePipelineArtifactCredentials{AccessKeyID: "id", SecretAccessKey: "secret"}}}
+		a := events.CodePipelineInputArtifact{Name: "Source", Location: events.CodePipelineInputLocation{
+			LocationType: "S3", S3Location: events.CodePipelineS3Location{BucketName: "artifacts", ObjectKey: "key"}}}
+		f, err := os.CreateTemp(t.TempDir(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Download(t.Context(), job, a, f); deploy.KindOf(err) != each.kind {
+			t.Errorf("%d %s: %v, want %q", each.status, each.code, err, each.kind)
+		}
+		f.Close()
 		server.Close()
 	}
 }
