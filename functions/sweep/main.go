@@ -14,7 +14,8 @@ func main() {
 	e := boot.Load()
 	s := e.Store()
 	// Many deaths at once, as after a failure of the whole region, must not eat up what Step Functions answers to others.
-	steps := sfn.NewFromConfig(e.AWS, func(o *sfn.Options) { o.RetryMode = aws.RetryModeAdaptive })
-	sweep := pipeline.Sweep{Desk: e.Desk(s), Heads: s, Open: s.Open, Executions: machine.NewExecutions(steps, e.Get("SLIPWAY_STATE_MACHINE_ARN"))}
+	calm := e.AWS.Copy()
+	calm.RetryMode = aws.RetryModeAdaptive // among a client's own options it comes too late
+	sweep := pipeline.Sweep{Desk: e.Desk(s), Heads: s, Open: s.Open, Executions: machine.NewExecutions(sfn.NewFromConfig(calm), e.Get("SLIPWAY_STATE_MACHINE_ARN"))}
 	e.StartEvents("sweep", sweep.Run)
 }
