@@ -61,7 +61,8 @@ func (r Runner) Valid() bool { return r == RunnerFunction || r == RunnerCodeBuil
 const (
 	MaxEnvironments = 20
 	MaxVariables    = 100
-	MaxVariable     = 4096 // bytes of a value
+	MaxVariable     = 4096     // bytes of a value
+	MaxSettings     = 64 << 10 // bytes of an environment's settings, as JSON: each deployment's record holds them
 )
 
 // Patterns are compiled when they are first asked for: a function's start has no time for them.
@@ -162,7 +163,13 @@ func (s *Settings) validate(field string) error {
 	if s.Runner != "" && !s.Runner.Valid() {
 		return FieldErrorf(field+".runner", "%q is unknown; want %s or %s", s.Runner, RunnerFunction, RunnerCodeBuild)
 	}
-	return ValidateVariables(field+".environment_variables", s.Variables)
+	if err := ValidateVariables(field+".environment_variables", s.Variables); err != nil {
+		return err
+	}
+	if n := sizeOf(s); n > MaxSettings {
+		return FieldErrorf(field, "takes %d bytes; want at most %d", n, MaxSettings)
+	}
+	return nil
 }
 
 func (t *Target) validate(field string) error {

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"encoding/json"
 	"fmt"
 	"path"
 	"strings"
@@ -78,6 +79,8 @@ const (
 	MaxScript             = 16 << 10 // bytes
 	MaxHooks              = 10       // at each point
 	MaxReleaseFlags       = 50
+	MaxPath               = 512      // bytes of an artifact's, and of a health check's
+	MaxConfig             = 96 << 10 // bytes in all, as JSON: each deployment's record holds one
 )
 
 // Validate checks the values; its error names the field as slipway.yaml spells it.
@@ -86,8 +89,8 @@ func (c *Config) Validate() error {
 		return FieldErrorf("artifacts", "%d of them; want at most %d", len(c.Artifacts), MaxArtifacts)
 	}
 	for i, a := range c.Artifacts {
-		if a == "" || path.IsAbs(a) || path.Clean(a) != a || a == "." || a == ".." || strings.HasPrefix(a, "../") || strings.ContainsAny(a, "\x00\\") {
-			return FieldErrorf(fmt.Sprintf("artifacts[%d]", i), "%q is not a path inside the workspace; want one like build/app.zip", a)
+		if a == "" || len(a) > MaxPath || path.IsAbs(a) || path.Clean(a) != a || a == "." || a == ".." || strings.HasPrefix(a, "../") || strings.ContainsAny(a, "\x00\\") {
+			return FieldErrorf(fmt.Sprintf("artifacts[%d]", i), "%q is not a path inside the workspace; want one like build/app.zip, of %d bytes at most", Cut(a, 80), MaxPath)
 		}
 	}
 	for name, text := range c.Scripts.byName() {
@@ -98,8 +101,8 @@ func (c *Config) Validate() error {
 	if err := ValidateVariables("environment_variables", c.Variables); err != nil {
 		return err
 	}
-	if !strings.HasPrefix(c.HealthCheckPath, "/") || strings.ContainsAny(c.HealthCheckPath, " \t\r\n#\x00") {
-		return FieldErrorf("health_check_path", "%q is not a path; want one that begins with /", c.HealthCheckPath)
+	if !strings.HasPrefix(c.HealthCheckPath, "/") || len(c.HealthCheckPath) > MaxPath || strings.ContainsAny(c.HealthCheckPath, " \t\r\n#\x00") {
+		return FieldErrorf("health_check_path", "%q is not a path; want one that begins with /, of %d bytes at most", Cut(c.HealthCheckPath, 80), MaxPath)
 	}
 	if c.HealthCheckTimeout < 1 || c.HealthCheckTimeout > MaxHealthCheckTimeout {
 		return FieldErrorf("health_check_timeout", "%d; want 1 to %d seconds", c.HealthCheckTimeout, MaxHealthCheckTimeout)
@@ -110,7 +113,19 @@ func (c *Config) Validate() error {
 	if err := c.validateFlags(); err != nil {
 		return err
 	}
-	return c.Hooks.validate()
+	if err := c.Hooks.validate(); err != nil {
+		return err
+	}
+	if n := sizeOf(c); n > MaxConfig {
+		return Errorf(Invalid, "", "what one environment has of it takes %d bytes; want at most %d: put long scripts into files of the commit", n, MaxConfig)
+	}
+	return nil
+}
+
+// sizeOf gives the bytes of v as JSON, in which text is never shorter than in the table.
+func sizeOf(v any) int {
+	text, _ := json.Marshal(v) // settings have nothing that could fail
+	return len(text)
 }
 
 // FlagRule is what a flag's key has to be, in words.

@@ -208,9 +208,11 @@ func TestConfigValidation(t *testing.T) {
 		{"artifacts[0]", func(c *deploy.Config) { c.Artifacts = []string{"/etc/passwd"} }},
 		{"artifacts[1]", func(c *deploy.Config) { c.Artifacts = []string{"a", "a/../b"} }},
 		{"artifacts", func(c *deploy.Config) { c.Artifacts = make([]string, 99) }},
+		{"artifacts[0]", func(c *deploy.Config) { c.Artifacts = []string{strings.Repeat("x", deploy.MaxPath+1)} }},
 		{"scripts.build", func(c *deploy.Config) { c.Scripts.Build = strings.Repeat("x", deploy.MaxScript+1) }},
 		{"environment_variables", func(c *deploy.Config) { c.Variables = map[string]string{"1": ""} }},
 		{"health_check_path", func(c *deploy.Config) { c.HealthCheckPath = "health" }},
+		{"health_check_path", func(c *deploy.Config) { c.HealthCheckPath = "/" + strings.Repeat("x", deploy.MaxPath) }},
 		{"health_check_timeout", func(c *deploy.Config) { c.HealthCheckTimeout = 0 }},
 		{"health_check_timeout", func(c *deploy.Config) { c.HealthCheckTimeout = 901 }},
 		{"health_check_successes", func(c *deploy.Config) { c.HealthyCount = 0 }},
@@ -225,6 +227,25 @@ func TestConfigValidation(t *testing.T) {
 		if err := config.Validate(); deploy.FieldOf(err) != c.field || (err == nil) != (c.field == "") {
 			t.Errorf("got %v about %q, want it about %q", err, deploy.FieldOf(err), c.field)
 		}
+	}
+}
+
+// TestWhole: many things that are each small enough may be too much together.
+func TestWhole(t *testing.T) {
+	variables := map[string]string{}
+	for n := range 30 {
+		variables[fmt.Sprint("V", n)] = strings.Repeat("x", deploy.MaxVariable)
+	}
+	c := deploy.DefaultConfig()
+	c.Variables = variables
+	if err := c.Validate(); deploy.KindOf(err) != deploy.Invalid || !strings.Contains(err.Error(), "want at most 98304") {
+		t.Errorf("slipway.yaml: %v", err)
+	}
+	a := deploy.App{Name: "shop", Environments: map[string]deploy.Settings{"production": {
+		Target: deploy.Target{Type: deploy.TargetScript}, URL: "https://shop.test", Variables: variables,
+	}}}
+	if err := a.Validate(); deploy.FieldOf(err) != "environments.production" || !strings.Contains(err.Error(), "want at most 65536") {
+		t.Errorf("app.yaml: %v", err)
 	}
 }
 

@@ -17,10 +17,10 @@ const (
 
 // Bounds on what a record keeps, so that it stays far under DynamoDB's 400 KB an item however long a deployment takes.
 const (
-	MaxLogs      = 200  // timeline lines; the oldest but the first go
-	MaxLogBytes  = 500  // a line
-	MaxChecks    = 60   // health check attempts; the oldest go
-	MaxErrorText = 2000 // bytes of an error's text
+	MaxLogs      = 200             // timeline lines; the oldest but the first go
+	MaxLogBytes  = 500             // a line
+	MaxChecks    = MaxHealthyCount // health check attempts; the oldest go, and as many good ones in a row may be asked for
+	MaxErrorText = 2000            // bytes of an error's text
 )
 
 // Deployment is one attempt to put a release into an environment: the record that every handler reads and writes.
