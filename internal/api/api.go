@@ -2,6 +2,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -110,7 +111,7 @@ func (c *Control) Handler() http.Handler {
 	for pattern, act := range c.actions() {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			x := w.(*exchange)
-			if x.err = noQuery(pattern, r); x.err == nil {
+			if x.err = cmp.Or(allowed(pattern, r), noQuery(pattern, r)); x.err == nil {
 				x.status, x.body, x.err = act(r)
 			}
 		})

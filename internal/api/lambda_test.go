@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -13,9 +15,20 @@ import (
 	"github.com/slipway-cd/slipway/internal/api"
 )
 
+// resourceOf finds the resource of the REST API that a path as it was sent belongs to; %2F stays in its segment.
+func resourceOf(method, path string) string {
+	mux := http.NewServeMux()
+	for _, route := range new(api.Control).Routes() {
+		mux.HandleFunc(route, func(http.ResponseWriter, *http.Request) {})
+	}
+	_, pattern := mux.Handler(httptest.NewRequest(method, strings.ReplaceAll(path, "50%", "50%25"), nil))
+	_, resource, _ := strings.Cut(pattern, " ")
+	return resource
+}
+
 // gatewayEvent is a REST API's proxy event: the path without its stage, every parameter twice.
 func gatewayEvent(method, path, body string, encoded bool, query map[string][]string) []byte {
-	e := events.APIGatewayProxyRequest{Resource: "/{proxy+}", Path: path, HTTPMethod: method, Body: body, IsBase64Encoded: encoded,
+	e := events.APIGatewayProxyRequest{Resource: resourceOf(method, path), Path: path, HTTPMethod: method, Body: body, IsBase64Encoded: encoded,
 		Headers: map[string]string{"Content-Type": "application/json"}, MultiValueHeaders: map[string][]string{"Content-Type": {"application/json"}},
 		QueryStringParameters: map[string]string{}, MultiValueQueryStringParameters: query}
 	for name, values := range query {
@@ -49,6 +62,9 @@ func TestLambda(t *testing.T) {
 		{gatewayEvent("GET", "/v1/apps/50%", "", false, nil), 404, `there is no app \"50%\"`},
 		{gatewayEvent("GET", "/v1/apps/a%20b", "", false, nil), 404, `there is no app \"a b\"`},
 		{gatewayEvent("GET", "/v1/apps/a%2Fb", "", false, nil), 404, "there is no"},
+		{gatewayEvent("GET", "/v1/deployments/"+live+"%2Flogs", "", false, nil), 404, "there is no route"},
+		{gatewayEvent("GET", "/v1/apps/shop%2Fenvironments%2Fproduction", "", false, nil), 404, "there is no route"},
+		{gatewayEvent("GET", "/v1/deployments/"+live, "", false, nil), 200, live},
 	} {
 		out, err := h.Invoke(t.Context(), each.event)
 		var answer events.APIGatewayProxyResponse
@@ -62,8 +78,8 @@ func TestLambda(t *testing.T) {
 			t.Errorf("request id %v", id)
 		}
 	}
-	if n := strings.Count(log.String(), "caller=arn:aws:iam::123456789012:user/eve"); n != 9 {
-		t.Errorf("the caller is in %d of 9 lines:\n%s", n, &log)
+	if n := strings.Count(log.String(), "caller=arn:aws:iam::123456789012:user/eve"); n != 12 {
+		t.Errorf("the caller is in %d of 12 lines:\n%s", n, &log)
 	}
 	if line, _, _ := strings.Cut(log.String(), "\n"); !strings.Contains(line, `route="POST /v1/deployments" status=202`) {
 		t.Errorf("log line %s", line)

@@ -162,6 +162,17 @@ func noRoute(r *http.Request) error {
 	return deploy.Errorf(deploy.NotFound, "", "there is no route %s", deploy.Cut(r.URL.Path, 200))
 }
 
+// allowed refuses a route that isn't the resource which API Gateway asked IAM about: a name with %2F in it is one name there, and
+// more than one part of the path here, so that who may read deployments/ID could read deployments/ID%2Flogs. Who invokes the
+// function without API Gateway names no resource.
+func allowed(pattern string, r *http.Request) error {
+	event, _ := algnhsa.APIGatewayV1RequestFromContext(r.Context())
+	if _, resource, _ := strings.Cut(pattern, " "); event.Resource != "" && event.Resource != resource {
+		return noRoute(r)
+	}
+	return nil
+}
+
 // caller gives API Gateway's request id and the caller's ARN; without API Gateway the id is made and nobody is named.
 func (s *server) caller(ctx context.Context) (id, arn string) {
 	if event, ok := algnhsa.APIGatewayV1RequestFromContext(ctx); ok && event.RequestContext.RequestID != "" {
