@@ -34,13 +34,16 @@ type ownDetail struct {
 	PushedAt   time.Time `json:"pushed_at"`
 }
 
+// ahead is by how much a sender's clock may be. A time beyond is not believed: every later push would be late.
+const ahead = time.Hour
+
 func own(e Event) (Push, *Answer, error) {
 	var d ownDetail
 	if err := json.Unmarshal(e.Detail, &d); err != nil {
 		return Push{}, nil, deploy.FieldErrorf("detail", `can't be read: %v; want {"app":"shop","commit":"<40 hex digits>","branch":"main"}`, err)
 	}
 	p := Push{App: d.App, Repository: d.Repository, Branch: d.Branch, CommitSHA: d.Commit, Before: d.Before, Pushed: d.PushedAt, Door: "event", Meant: true}
-	if p.Pushed.IsZero() {
+	if p.Pushed.IsZero() || p.Pushed.After(e.Time.Add(ahead)) {
 		p.Pushed = e.Time
 	}
 	return p, nil, nil

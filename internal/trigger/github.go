@@ -41,7 +41,7 @@ func github(body []byte, now time.Time) (Push, *Answer, error) {
 		return Push{}, nil, deploy.FieldErrorf("repository.full_name", "is missing")
 	}
 	pushed := now
-	if seconds, err := strconv.ParseInt(string(g.Repository.PushedAt), 10, 64); err == nil && seconds > 0 && seconds <= now.Add(time.Hour).Unix() {
+	if seconds, err := strconv.ParseInt(string(g.Repository.PushedAt), 10, 64); err == nil && seconds > 0 && seconds <= now.Add(ahead).Unix() {
 		pushed = time.Unix(seconds, 0).UTC()
 	}
 	return Push{Repository: g.Repository.FullName, Branch: branch, CommitSHA: g.After, Before: g.Before, Pushed: pushed, Door: "github"}, nil, nil

@@ -204,6 +204,16 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// TestFromTheFuture: a sender whose clock is wrong does not make all later pushes late.
+func TestFromTheFuture(t *testing.T) {
+	c, tr, _ := world(t)
+	send := commits(t, tr)
+	push(t, send, "a", "", 25*3600)
+	if l := push(t, send, "b", "", 60); l.Note != "" || count(t, c) != 2 {
+		t.Errorf("the next push: %+v", l)
+	}
+}
+
 // TestTriedAgain: what failed on the way is launched when the event comes again, beside what was launched.
 func TestTriedAgain(t *testing.T) {
 	c, tr, m := world(t)
