@@ -41,37 +41,46 @@ func (s *Store) PutApp(ctx context.Context, a *deploy.App) error {
 	})
 }
 
-// maxOfRepository bounds how many apps one repository's pushes are looked at for.
-const maxOfRepository = 100
-
-// AppsOf finds the apps that a repository's pushes are for, in order of their names. A repository's item outlives an app's
+// AppsOf finds all apps that a repository's pushes are for, in order of their names. A repository's item outlives an app's
 // move to another one: what counts is what the app says.
-func (s *Store) AppsOf(ctx context.Context, repository string) ([]deploy.App, error) {
-	partition := repositoryKey(repository, "")[pk]
-	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
-		TableName: &s.table, Limit: aws.Int32(maxOfRepository), ConsistentRead: aws.Bool(true),
+func (s *Store) AppsOf(ctx context.Context, repository string) (apps []deploy.App, err error) {
+	in := &dynamodb.QueryInput{
+		TableName: &s.table, ConsistentRead: aws.Bool(true),
 		KeyConditionExpression:    aws.String("#pk = :pk"),
 		ExpressionAttributeNames:  map[string]string{"#pk": pk},
-		ExpressionAttributeValues: attributes{":pk": partition},
-	})
-	if err != nil {
-		return nil, deploy.Errorf(deploy.Internal, "store", "find the apps of %s: %w", repository, err)
+		ExpressionAttributeValues: attributes{":pk": repositoryKey(repository, "")[pk]},
 	}
-	var apps []deploy.App
-	for _, it := range out.Items {
-		var named struct {
-			App string `json:"sk"`
-		}
-		if err := decode(it, &named); err != nil {
-			return nil, deploy.Errorf(deploy.Internal, "store", "decode %s: %w", keyText(it), err)
-		}
-		a, err := s.App(ctx, named.App)
+	for {
+		out, err := s.db.Query(ctx, in)
 		if err != nil {
-			return nil, err
+			return nil, deploy.Errorf(deploy.Internal, "store", "find the apps of %s: %w", repository, err)
 		}
-		if keyText(repositoryKey(a.Source.Repository, a.Name)) == keyText(it) {
-			apps = append(apps, *a)
+		for _, it := range out.Items {
+			if apps, err = s.linked(ctx, it, apps); err != nil {
+				return nil, err
+			}
 		}
+		if len(out.LastEvaluatedKey) == 0 {
+			return apps, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+}
+
+// linked adds the app that a repository's item names, if the app still has the repository.
+func (s *Store) linked(ctx context.Context, it attributes, apps []deploy.App) ([]deploy.App, error) {
+	var named struct {
+		App string `json:"sk"`
+	}
+	if err := decode(it, &named); err != nil {
+		return nil, deploy.Errorf(deploy.Internal, "store", "decode %s: %w", keyText(it), err)
+	}
+	a, err := s.App(ctx, named.App)
+	if err != nil {
+		return nil, err
+	}
+	if keyText(repositoryKey(a.Source.Repository, a.Name)) == keyText(it) {
+		apps = append(apps, *a)
 	}
 	return apps, nil
 }

@@ -1,11 +1,15 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/store"
@@ -139,8 +143,17 @@ func TestTip(t *testing.T) {
 	}
 }
 
+// bitByBit gives one item a page.
+type bitByBit struct{ *dynamodb.Client }
+
+func (b bitByBit) Query(ctx context.Context, in *dynamodb.QueryInput, opts ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	one := *in
+	one.Limit = aws.Int32(1)
+	return b.Client.Query(ctx, &one, opts...)
+}
+
 func TestAppsOf(t *testing.T) {
-	ctx, s := t.Context(), store.New(db, "store-test-of") // its apps would be on other tests' pages
+	ctx, s := t.Context(), store.New(bitByBit{db}, "store-test-of") // its apps would be on other tests' pages
 	if err := createTable(ctx, "store-test-of"); err != nil {
 		t.Fatal(err)
 	}
