@@ -94,7 +94,7 @@ func (l *letters) each(ctx context.Context, limit int, take func(*letter) (bool,
 
 // giveBack lets others read the letters again at once.
 func (l *letters) giveBack(ctx context.Context, receipts map[*string]bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // for maxLetters, one by one
 	defer cancel()
 	for receipt := range receipts {
 		_, err := l.queue.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: l.url, ReceiptHandle: receipt, VisibilityTimeout: 0})

@@ -90,7 +90,11 @@ func (o *eventsOptions) redrive(ctx context.Context) error {
 	}
 	var found []*letter
 	failed := 0
-	err = l.each(ctx, o.limit, func(read *letter) (bool, error) {
+	limit := o.limit
+	if o.drop != "" {
+		limit = maxLetters // the queue gives them in any order
+	}
+	err = l.each(ctx, limit, func(read *letter) (bool, error) {
 		switch {
 		case o.drop != "" && read.ID != o.drop:
 			return false, nil
