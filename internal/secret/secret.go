@@ -3,6 +3,7 @@ package secret
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -54,7 +55,8 @@ func New(parameters *ssm.Client, secrets *secretsmanager.Client) *Store {
 
 // Resolve replaces each value ssm:NAME by the parameter /slipway/NAME of Parameter Store, decrypted, and secretsmanager:NAME by
 // the secret slipway/NAME of Secrets Manager (its string, current version). NAME may carry that prefix itself; it can't leave it.
-// Beside the variables it gives the values to mask: all that were looked up, and those of variables whose names look secret.
+// Beside the variables it gives the values to mask: all that were looked up, and those of variables whose names look secret; of a
+// JSON object also the members whose names do.
 //
 // The error names the variable and what it refers to, never a value: Invalid, NotFound, or Internal with AWS's cause.
 func (s *Store) Resolve(ctx context.Context, variables map[string]string) (resolved map[string]string, masked []string, err error) {
@@ -68,11 +70,25 @@ func (s *Store) Resolve(ctx context.Context, variables map[string]string) (resol
 			return nil, nil, blame(name, deploy.Errorf(deploy.Invalid, "", "the value has a zero byte, which no environment can hold"))
 		}
 		if found || secretName().MatchString(name) && value != "" {
-			masked = append(masked, value)
+			masked = append(append(masked, value), members(value)...)
 		}
 		resolved[name] = value
 	}
 	return resolved, masked, nil
+}
+
+// members gives the texts in a JSON object whose names look secret: a script takes its password out of it, and may print that.
+func members(value string) (texts []string) {
+	var object map[string]any
+	if json.Unmarshal([]byte(value), &object) != nil {
+		return nil
+	}
+	for name, member := range object {
+		if text, ok := member.(string); ok && text != "" && secretName().MatchString(name) {
+			texts = append(texts, text)
+		}
+	}
+	return texts
 }
 
 // Value looks up what Slipway itself uses: ssm:NAME is the parameter /slipway-own/NAME, secretsmanager:NAME the secret
@@ -125,7 +141,8 @@ func (s *Store) secret(ctx context.Context, under, name string) (string, error) 
 		return "", err
 	}
 	out, err := s.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
-	if gone := (*secrettypes.ResourceNotFoundException)(nil); errors.As(err, &gone) {
+	gone, deleted := (*secrettypes.ResourceNotFoundException)(nil), (*secrettypes.InvalidRequestException)(nil) // the latter for a while
+	if errors.As(err, &gone) || errors.As(err, &deleted) {
 		return "", deploy.Errorf(deploy.NotFound, "", "there is no secret %s: %w", name, err)
 	}
 	if err != nil {

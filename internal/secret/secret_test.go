@@ -55,6 +55,22 @@ func TestResolveRefusesNames(t *testing.T) {
 	}
 }
 
+// TestResolveMasksMembers: a secret that is a JSON object, as Secrets Manager makes for databases, is seldom printed whole.
+func TestResolveMasksMembers(t *testing.T) {
+	const value = `{"engine":"postgres","username":"shop","password":"hun\"ter2","port":5432,"tokens":["x"],"apiKey":"k-12345"}`
+	store := answering(t, 200, fmt.Sprintf(`{"SecretString":%q}`, value))
+	got, masked, err := store.Resolve(t.Context(), map[string]string{"DB": "secretsmanager:db", "JSON_TOKEN": `{"password":"plain"}`})
+	if err != nil || got["DB"] != value {
+		t.Fatal(got, err)
+	}
+	slices.Sort(masked)
+	want := []string{`hun"ter2`, "k-12345", "plain", value, `{"password":"plain"}`}
+	slices.Sort(want)
+	if !slices.Equal(masked, want) {
+		t.Errorf("to mask: %q, want %q", masked, want)
+	}
+}
+
 func TestValueRefusesNames(t *testing.T) {
 	for _, value := range []string{"", "plain", "SSM:x", "ssm:", "ssm:/slipway-own/", "ssm:../slipway/x", "secretsmanager:slipway-own/../x", "secretsmanager:/x"} {
 		if got, err := secret.New(nil, nil).Value(t.Context(), value); deploy.KindOf(err) != deploy.Invalid || got != "" {
@@ -73,7 +89,9 @@ func TestResolveFaults(t *testing.T) {
 		"denied": {400, `{"__type":"AccessDeniedException","message":"no"}`, "ssm:db", deploy.Internal, "parameter /slipway/db: "},
 		"denied secret": {400, `{"__type":"AccessDeniedException","message":"no"}`, "secretsmanager:db", deploy.Internal,
 			"secret slipway/db: "},
-		"missing":       {400, `{"__type":"ParameterNotFound"}`, "ssm:/slipway/db", deploy.NotFound, "there is no parameter /slipway/db"},
+		"missing": {400, `{"__type":"ParameterNotFound"}`, "ssm:/slipway/db", deploy.NotFound, "there is no parameter /slipway/db"},
+		"deleted": {400, `{"__type":"InvalidRequestException","message":"it was marked for deletion"}`, "secretsmanager:db", deploy.NotFound,
+			"there is no secret slipway/db"},
 		"empty answer":  {200, `{}`, "ssm:db", deploy.Internal, "holds none"},
 		"binary secret": {200, `{"SecretBinary":"aHVudGVyMg=="}`, "secretsmanager:db", deploy.Invalid, "binary"},
 		"zero byte":     {200, `{"Parameter":{"Value":"hunter2\u0000"}}`, "ssm:db", deploy.Invalid, "zero byte"},

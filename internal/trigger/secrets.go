@@ -9,8 +9,8 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
 
-// How long the webhook's secrets are believed, and how soon a signature that fits none may ask for them again: a new
-// secret works within seconds, and whoever sends rubbish does not call Secrets Manager each time.
+// How long the webhook's secrets are believed, and how soon a signature that fits none may ask for them again, or any where there
+// are none: a new secret works within seconds, and whoever sends rubbish does not call Secrets Manager each time.
 const (
 	fresh = 5 * time.Minute
 	retry = 10 * time.Second
@@ -26,6 +26,7 @@ type Secrets struct {
 
 	mu     sync.Mutex
 	known  []string
+	none   error // why nothing is known, where only somebody's doing changes that
 	looked time.Time
 }
 
@@ -39,21 +40,35 @@ func (s *Secrets) Any(ctx context.Context, test func([]string) bool) (bool, erro
 	return err == nil && test(secrets), err
 }
 
-// get gives the secrets as they were at most age ago. One that can't be looked up leaves the old ones.
+// get gives the secrets as they were at most age ago. Where they can't be looked up, the old ones stay; where there are none any
+// more, or none that can be right, nobody is let in.
 func (s *Secrets) get(ctx context.Context, age time.Duration) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := s.Now(); s.known == nil || now.Sub(s.looked) >= age {
-		text, err := s.Look(ctx)
-		if err == nil {
-			s.known, err = secretsOf(text)
-		}
-		if err != nil && s.known == nil {
-			return nil, deploy.Errorf(deploy.Internal, "webhook's secret", "%w", err)
-		}
-		s.looked = now
+	now := s.Now()
+	since := now.Sub(s.looked)
+	if s.known != nil && since < age || s.none != nil && since < retry {
+		return s.known, s.none
 	}
-	return s.known, nil
+	secrets, err := s.look(ctx)
+	switch kind := deploy.KindOf(err); {
+	case err == nil:
+		s.known, s.none = secrets, nil
+	case kind == deploy.NotFound || kind == deploy.Invalid:
+		s.known, s.none = nil, deploy.Errorf(deploy.Internal, "webhook's secret", "%w", err)
+	case s.known == nil:
+		return nil, deploy.Errorf(deploy.Internal, "webhook's secret", "%w", err)
+	}
+	s.looked = now
+	return s.known, s.none
+}
+
+func (s *Secrets) look(ctx context.Context) ([]string, error) {
+	text, err := s.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return secretsOf(text)
 }
 
 func secretsOf(text string) ([]string, error) {

@@ -248,6 +248,11 @@ func TestRotation(t *testing.T) {
 	if try(next) != 202 {
 		t.Error("a secret that can't be looked up anew is forgotten")
 	}
+	h.lookErr = deploy.Errorf(deploy.NotFound, "", "it was deleted")
+	h.cloud.Pass(6 * time.Minute)
+	if try(next) != 502 {
+		t.Error("a secret that was deleted lives on")
+	}
 	for _, bad := range []string{"", "short", "a " + next, strings.Repeat(next+"\n", 3)} {
 		if h = newHook(t); true {
 			h.secrets = bad
@@ -259,6 +264,37 @@ func TestRotation(t *testing.T) {
 }
 
 // TestLogsEachDelivery: one line, by which an answer of GitHub's list is found.
+// TestNoSecret: nobody who knocks where no webhook was set up, or with a secret that can't be one, calls Secrets Manager each time.
+// What may pass by itself, ends no delivery but the one.
+func TestNoSecret(t *testing.T) {
+	body := []byte(fixture(t, "github_push.json"))
+	for name, row := range map[string]struct {
+		err    error
+		secret string
+		looked int
+	}{
+		"none":        {deploy.Errorf(deploy.NotFound, "", "there is no secret"), "", 1},
+		"short":       {nil, "short", 1},
+		"unreachable": {deploy.Errorf(deploy.Internal, "", "a timeout"), "", 3},
+	} {
+		h := newHook(t)
+		h.lookErr, h.secrets = row.err, row.secret
+		for range 3 {
+			if status, _ := h.send(t, delivery(body, secret)); status != 502 {
+				t.Errorf("%s: status %d", name, status)
+			}
+		}
+		if h.looked != row.looked {
+			t.Errorf("%s: looked up %d times in a moment, want %d", name, h.looked, row.looked)
+		}
+		h.lookErr, h.secrets = nil, secret
+		h.cloud.Pass(10 * time.Second)
+		if status, text := h.send(t, delivery(body, secret)); status != 202 {
+			t.Errorf("%s: once there is one: %d %s", name, status, text)
+		}
+	}
+}
+
 func TestLogsEachDelivery(t *testing.T) {
 	h := newHook(t)
 	h.send(t, delivery([]byte(fixture(t, "github_push.json")), secret))
