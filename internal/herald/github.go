@@ -74,7 +74,7 @@ func (h *Herald) status(ctx context.Context, g *deploy.GitHubChannel, c *deploy.
 		if err != nil {
 			return err
 		}
-		d, err := h.Store.Deployment(ctx, newest)
+		d, err := h.spokenOf(ctx, newest, c)
 		if err != nil {
 			return err
 		}
@@ -87,6 +87,17 @@ func (h *Herald) status(ctx context.Context, g *deploy.GitHubChannel, c *deploy.
 		}
 	}
 	return fmt.Errorf("GitHub: somebody else sets %s too", c.CommitSHA)
+}
+
+// spokenOf finds the newest deployment of which GitHub speaks; the change's own where that is none of the same commit in the same
+// place, since whoever may write to the repository may set any status.
+func (h *Herald) spokenOf(ctx context.Context, newest string, c *deploy.Change) (*deploy.Deployment, error) {
+	d, err := h.Store.Deployment(ctx, newest)
+	strange := deploy.KindOf(err) == deploy.NotFound || err == nil && (d.App != c.App || d.Environment != c.Environment || d.CommitSHA != c.CommitSHA)
+	if strange && newest != c.Deployment {
+		return h.Store.Deployment(ctx, c.Deployment)
+	}
+	return d, err
 }
 
 // repository is one on GitHub, with a commit that is spoken of.

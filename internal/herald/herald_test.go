@@ -42,8 +42,12 @@ func (s *table) App(_ context.Context, name string) (*deploy.App, error) {
 func (s *table) Deployment(_ context.Context, id string) (*deploy.Deployment, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := *s.deployments[id]
-	return &d, nil
+	d := s.deployments[id]
+	if d == nil {
+		return nil, deploy.Errorf(deploy.NotFound, "", "there is no deployment %q", id)
+	}
+	copied := *d
+	return &copied, nil
 }
 
 func (s *table) is(id string, status deploy.Status) {
@@ -188,6 +192,26 @@ func TestGitHubKeepsTheNewest(t *testing.T) {
 	for _, id := range []string{newer, older, newer} {
 		if err := s.tell(herald.GitHub, id, deploy.Success); err != nil || s.shows() != "pending: running - "+newer || len(s.hub.statuses) != 2 {
 			t.Errorf("%s: %v, %v", id, err, s.hub.statuses)
+		}
+	}
+}
+
+// TestGitHubForged: whoever may write to the repository may set a status in our name that speaks of a deployment which isn't there,
+// or of another app's. What the record says is told all the same, and nothing of the other app.
+func TestGitHubForged(t *testing.T) {
+	for name, other := range map[string]*deploy.Deployment{
+		"no deployment": nil,
+		"another app's": {ID: newer, App: "bank", Environment: "production", CommitSHA: commit, Status: deploy.Failed, Dirty: true},
+		"of elsewhere":  {ID: newer, App: "shop", Environment: "staging", CommitSHA: commit, Status: deploy.Failed},
+	} {
+		s := newScene(t)
+		s.table.is(older, deploy.Success)
+		if other != nil {
+			s.table.deployments[newer] = other
+		}
+		s.hub.statuses = []map[string]string{{"state": "success", "context": "slipway/shop/production", "description": "mine - " + newer}}
+		if err := s.tell(herald.GitHub, older, deploy.Success); err != nil || s.shows() != "success: went live in production - "+older || s.refused != 0 {
+			t.Errorf("%s: %v, %v", name, err, s.hub.statuses)
 		}
 	}
 }
