@@ -45,7 +45,8 @@ func (p *program) connect(ctx context.Context) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{place: at, http: &http.Client{Timeout: requestTimeout}, sign: v4.NewSigner(), now: p.now, pause: p.poll / 4}, nil
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the credentials' session token would go along
+	return &client{place: at, http: &http.Client{Timeout: requestTimeout, CheckRedirect: stay}, sign: v4.NewSigner(), now: p.now, pause: p.poll / 4}, nil
 }
 
 // problem is an answer that says no.

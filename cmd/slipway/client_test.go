@@ -88,6 +88,23 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// TestRedirect: a signature is for one host, and a session's token, which is a header like any other, for nobody else.
+func TestRedirect(t *testing.T) {
+	credentialsInEnv(t)
+	t.Setenv("AWS_SESSION_TOKEN", "session")
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("it was followed, with the session token %q", r.Header.Get("X-Amz-Security-Token"))
+		_, _ = w.Write([]byte(`{"apps":[]}`))
+	}))
+	defer elsewhere.Close()
+	server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	p, _, stderr := outside(&site{Server: server}, nil)
+	if code := p.run(t.Context(), []string{"app", "list"}); code != exitFailed || !strings.Contains(stderr.String(), "the API answered 307") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
 // TestInterrupt presses Ctrl-C while slipway waits.
 func TestInterrupt(t *testing.T) {
 	credentialsInEnv(t)
