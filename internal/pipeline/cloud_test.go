@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
@@ -32,6 +34,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/local"
 	"github.com/slipway-cd/slipway/internal/local/localtest"
+	"github.com/slipway-cd/slipway/internal/remote/remotetest"
 	"github.com/slipway-cd/slipway/internal/store"
 )
 
@@ -45,6 +48,8 @@ var world struct {
 	s3    *s3.Client
 	fn    *lambda.Client
 	bus   *eventbridge.Client
+
+	authority string // file of the certificate that the function fetch trusts; "" where it trusts the world's
 }
 
 func TestMain(m *testing.M) {
@@ -81,10 +86,32 @@ func withWorld(m *testing.M) (int, error) {
 	world.flags = store.NewFlags(dynamodb.NewFromConfig(cfg), out.FlagsTable)
 	world.sfn, world.s3, world.fn = sfn.NewFromConfig(cfg), s3.NewFromConfig(cfg), lambda.NewFromConfig(cfg)
 	world.bus = eventbridge.NewFromConfig(cfg)
-	if err := shut(ctx); err != nil {
+	if err := errors.Join(shut(ctx), trust(ctx)); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
+}
+
+// trust has the function fetch take the tests' git servers for real ones, whose certificate a known authority signed. Nothing is
+// changed in a cloud that goes on without the tests.
+func trust(ctx context.Context) error {
+	if world.cloud.Engine == local.Remote {
+		return nil
+	}
+	world.authority = filepath.Join(world.cloud.State, "authority.pem")
+	if err := os.WriteFile(world.authority, remotetest.Authority(), 0o600); err != nil {
+		return err
+	}
+	name := aws.String("slipway-fetch")
+	got, err := world.fn.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: name})
+	if err != nil {
+		return err
+	}
+	variables := got.Environment.Variables
+	variables["SSL_CERT_FILE"] = world.authority
+	_, err = world.fn.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{FunctionName: name,
+		Environment: &lambdatypes.Environment{Variables: variables}})
+	return err
 }
 
 // shut closes the second door's two leaves, for the tests to open one at a time.

@@ -45,8 +45,12 @@ func (a *app) fetched(branches ...string) (*remotetest.Repository, string) {
 	sha := repo.Commit("one")
 	repo.Push("main")
 	keep(a.t, a.name, "t0ken")
+	serve := remotetest.HTTPS
+	if world.authority == "" {
+		serve = remotetest.HTTP
+	}
 	a.Source = deploy.Source{Type: deploy.SourceGit, Token: "secretsmanager:" + a.name,
-		URL: remotetest.HTTP(a.t, repo.Root, remotetest.Token("x-access-token", "t0ken")) + "/shop.git"}
+		URL: serve(a.t, repo.Root, remotetest.Token("x-access-token", "t0ken")) + "/shop.git"}
 	s := a.Environments["production"]
 	s.Branches = branches
 	a.Environments["production"] = s
@@ -153,8 +157,8 @@ func (a *app) briefly() string {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return a.machine("fetch", fmt.Sprintf("#!/bin/sh\nexport %s=1 SLIPWAY_DEPLOYMENTS_TABLE='%s' SLIPWAY_BUCKET='%s'\nexec '%s'\n",
-		briefVariable, world.out.DeploymentsTable, world.out.Bucket, program))
+	return a.machine("fetch", fmt.Sprintf("#!/bin/sh\nexport %s=1 SLIPWAY_DEPLOYMENTS_TABLE='%s' SLIPWAY_BUCKET='%s' SSL_CERT_FILE='%s'\nexec '%s'\n",
+		briefVariable, world.out.DeploymentsTable, world.out.Bucket, world.authority, program))
 }
 
 func TestUnfetched(t *testing.T) {

@@ -8,12 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/local/localtest"
@@ -149,43 +149,48 @@ func TestEventDoors(t *testing.T) {
 	}
 }
 
-const hookSecret = "a secret of GitHub's and ours"
+const hookSecret = "a-secret-of-GitHub's-and-ours"
 
-// TestWebhookDoor sends GitHub's webhook by curl with a signature made by openssl, as its documentation has it.
+var hookOnce sync.Once
+
+// hook sends GitHub's webhook by curl with a signature made by openssl, as its documentation has it, and gives the answer and its status.
+func (a *app) hook(body []byte, event, delivery string) (says, status string) {
+	a.t.Helper()
+	hookOnce.Do(func() { keep(a.t, "github-webhook", hookSecret) })
+	signature, _, _ := strings.Cut(shell(a.t, body, "openssl", "dgst", "-sha256", "-hmac", hookSecret, "-r"), " ")
+	return a.hookSigned(body, event, delivery, signature)
+}
+
+func (a *app) hookSigned(body []byte, event, delivery, signature string) (says, status string) {
+	a.t.Helper()
+	out := shell(a.t, body, "curl", "--silent", "--max-time", "20", "--write-out", `\n%{http_code} %{time_total}`, world.out.API+"/webhooks/github",
+		"--header", "Content-Type: application/json", "--header", "X-GitHub-Event: "+event, "--header", "X-GitHub-Delivery: "+delivery,
+		"--header", "X-Hub-Signature-256: sha256="+signature, "--data-binary", "@-")
+	last := strings.LastIndex(out, "\n")
+	status, seconds, _ := strings.Cut(out[last+1:], " ")
+	a.t.Logf("%s answered with %s in %s s", event, status, seconds)
+	return strings.TrimSpace(out[:last]), status
+}
+
+// TestWebhookDoor: a push of GitHub's is deployed once, and what isn't signed not at all.
 func TestWebhookDoor(t *testing.T) {
-	a := newPushed(t, "octo/"+"shop-"+strings.ToLower(randomText()))
-	secrets := secretsmanager.NewFromConfig(world.cloud.Config())
-	if _, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
-		Name: aws.String("slipway-own/github-webhook"), SecretString: aws.String(strings.ReplaceAll(hookSecret, " ", "-")),
-	}); err != nil {
-		t.Fatal(err)
-	}
+	a := newPushed(t, "octo/shop-"+randomText())
 	sha := a.commit("hooked", config())
 	body := fmt.Appendf(nil, `{"ref":"refs/heads/main","before":"%s","after":"%s","repository":{"full_name":"%s","pushed_at":%d},"note":"é, \u00e9"}`,
 		strings.Repeat("0", 40), sha, a.Source.Repository, time.Now().Unix())
-	mac := shell(t, body, "openssl", "dgst", "-sha256", "-hmac", strings.ReplaceAll(hookSecret, " ", "-"), "-r")
-	send := func(signature, event string) (string, string) {
-		out := shell(t, body, "curl", "--silent", "--max-time", "20", "--write-out", `\n%{http_code} %{time_total}`, world.out.API+"/webhooks/github",
-			"--header", "Content-Type: application/json", "--header", "X-GitHub-Event: "+event, "--header", "X-GitHub-Delivery: "+a.name,
-			"--header", "X-Hub-Signature-256: sha256="+signature, "--data-binary", "@-")
-		last := strings.LastIndex(out, "\n")
-		return strings.TrimSpace(out[:last]), out[last+1:]
+	if says, status := a.hook(body, "ping", a.name); status != "200" || !strings.Contains(says, "the secret is right") {
+		t.Errorf("ping: %s %s", status, says)
 	}
-	signature, _, _ := strings.Cut(mac, " ")
-	if says, code := send(signature, "ping"); !strings.HasPrefix(code, "200 ") || !strings.Contains(says, "the secret is right") {
-		t.Errorf("ping: %s %s", code, says)
-	}
-	first, code := send(signature, "push")
+	first, status := a.hook(body, "push", a.name)
 	var answer trigger.Answer
-	if err := json.Unmarshal([]byte(first), &answer); err != nil || !strings.HasPrefix(code, "202 ") || len(answer.Deployments) != 1 {
-		t.Fatalf("%s %s, %v", code, first, err)
+	if err := json.Unmarshal([]byte(first), &answer); err != nil || status != "202" || len(answer.Deployments) != 1 {
+		t.Fatalf("%s %s, %v", status, first, err)
 	}
-	t.Logf("answered in %s s", strings.TrimPrefix(code, "202 "))
-	if again, code := send(signature, "push"); again != first || !strings.HasPrefix(code, "202 ") {
-		t.Errorf("again: %s %s", code, again)
+	if again, status := a.hook(body, "push", a.name); again != first || status != "202" {
+		t.Errorf("again: %s %s", status, again)
 	}
-	if says, code := send(strings.Repeat("0", 64), "push"); !strings.HasPrefix(code, "401 ") || !strings.Contains(says, "does not fit") {
-		t.Errorf("a bad signature: %s %s", code, says)
+	if says, status := a.hookSigned(body, "push", a.name, strings.Repeat("0", 64)); status != "401" || !strings.Contains(says, "does not fit") {
+		t.Errorf("a bad signature: %s %s", status, says)
 	}
 	if d := a.liveIs(sha); d.ID != answer.Deployments[0].Deployment || a.read("live") != "hooked" || len(a.deployments()) != 1 {
 		t.Errorf("live is %s of %d, told %+v", d.ID, len(a.deployments()), answer)

@@ -3,6 +3,7 @@ package remote
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -139,11 +140,14 @@ func explain(host string, err error) error {
 	var known *deploy.Error
 	var timeout net.Error
 	var broken *net.OpError
+	var stranger *tls.CertificateVerificationError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &stranger):
+		return deploy.FieldErrorf("source.url", "%s shows no certificate that can be trusted: %w", host, stranger.Err)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return deploy.Errorf(deploy.Internal, "fetch", "%s is silent for too long: %w", host, err)
 	case asRefused(err, new(refused)):

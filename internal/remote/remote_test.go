@@ -184,6 +184,7 @@ func TestErrorsAreToldApart(t *testing.T) {
 		"bad token":      {closed, "wr0ng", tip, deploy.Invalid, "source.token", "refuses it"},
 		"no repository":  {open + "/nothing", "", tip, deploy.NotFound, "source.url", "no such repository"},
 		"a web page":     {web.URL, "", tip, deploy.Invalid, "source.url", "no git server"},
+		"a stranger":     {remotetest.HTTPS(t, repo.Root, nil), "wr0ng", tip, deploy.Invalid, "source.url", "shows no certificate that can be trusted: x509: "},
 		"another host":   {away.URL, "wr0ng", tip, deploy.Invalid, "source.url", "sends on to"},
 		"sick":           {sick.URL, "", tip, deploy.Internal, "", "HTTP 502"},
 		"down":           {"http://" + down.Addr().String(), "wr0ng", tip, deploy.Internal, "", "can't be reached"},

@@ -1,0 +1,142 @@
+package pipeline_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/trigger"
+)
+
+// push is one push to a git server, as a door tells of it.
+type push struct {
+	branch, before, after string
+	at                    time.Time
+}
+
+// tells are the doors that tell of a push. Each waits until Slipway says what it did with it, and wants text in that.
+var tells = map[string]func(a *app, p push, text string){
+	"github": func(a *app, p push, text string) {
+		a.t.Helper()
+		if says, code := a.hook(a.payload(p), "push", randomText()); code != "202" || !strings.Contains(says, text) {
+			a.t.Errorf("%s: %s %s, want %s", p.branch, code, says, text)
+		}
+	},
+	"event": func(a *app, p push, text string) {
+		a.t.Helper()
+		put(a.t, "default", trigger.OwnSource, trigger.OwnType, map[string]any{
+			"repository": a.Source.Repository, "branch": p.branch, "commit": p.after, "before": p.before, "pushed_at": p.at})
+		waitFor(a.t, "commit to say "+text, func() (int, bool) { return 0, a.logged("commit", text) })
+	},
+}
+
+// launched is what a door says of a push that deploys.
+const launched = `"environment":"production","deployment":"deploy-`
+
+// payload is GitHub's, made of the one that the webhook's own tests send.
+func (a *app) payload(p push) []byte {
+	a.t.Helper()
+	text, err := os.ReadFile("../trigger/testdata/github_push.json")
+	var all map[string]any
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	all["ref"], all["before"], all["after"] = "refs/heads/"+p.branch, p.before, p.after
+	repository := all["repository"].(map[string]any)
+	repository["full_name"], repository["pushed_at"] = a.Source.Repository, p.at.Unix()
+	body, err := json.Marshal(all)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return body
+}
+
+// logged tells whether a function has said a thing of the app.
+func (a *app) logged(function, text string) bool {
+	a.t.Helper()
+	pages := cloudwatchlogs.NewFilterLogEventsPaginator(cloudwatchlogs.NewFromConfig(world.cloud.Config()),
+		&cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/slipway-" + function)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(a.t.Context())
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			if line := *e.Message; strings.Contains(line, `"`+a.name+`"`) && strings.Contains(line, text) || strings.Contains(line, " of "+a.name+" "+text) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestPushedGit: what is pushed to a git server is live once one of the doors has told of it. Nobody uploads anything.
+func TestPushedGit(t *testing.T) {
+	for door, tell := range tells {
+		t.Run(door, func(t *testing.T) {
+			a := newApp(t)
+			repo, one := a.fetched("main", "topic/*")
+			a.pushed("octo/shop-" + randomText())
+			commit := func(version string) string {
+				repo.Write("version", version)
+				return repo.Commit(version)
+			}
+			none, at := strings.Repeat("0", 40), time.Now()
+			first := push{"main", none, one, at}
+			tell(a, first, launched)
+			d := a.liveIs(one)
+			a.serves("one")
+			a.cameByItself(d, door)
+			tell(a, first, "launched before")
+
+			two := commit("two") // and a third, before the second is told of: what was pushed runs, not what is there by then
+			repo.Push("main")
+			three := commit("three")
+			repo.Push("main")
+			tell(a, push{"main", one, two, at.Add(time.Second)}, launched)
+			if d := a.liveIs(two); d.Previous == nil || d.Previous.CommitSHA != one {
+				t.Errorf("previous: %+v", d.Previous)
+			}
+			a.serves("two")
+
+			repo.Git("reset", "--quiet", "--hard", one)
+			forced := commit("forced")
+			repo.Push("main")
+			tell(a, push{"main", three, forced, at.Add(3 * time.Second)}, launched)
+			a.cameByItself(a.liveIs(forced), door)
+			a.serves("forced")
+			tell(a, push{"main", two, three, at.Add(2 * time.Second)}, "a later push is deployed: "+forced)
+
+			topic := commit("topic")
+			repo.Push("topic/x")
+			tell(a, push{"topic/x", none, topic, at.Add(4 * time.Second)}, "deploys pushes to")
+			a.serves("forced")
+			if all := a.deployments(); len(all) != 3 {
+				t.Errorf("%d deployments, want those of one, two and forced", len(all))
+			}
+		})
+	}
+}
+
+// cameByItself looks at what a push has started: the whole way, with the commit from the server.
+func (a *app) cameByItself(d *deploy.Deployment, door string) {
+	a.t.Helper()
+	r := &run{a: a, id: d.ID, arn: d.Execution}
+	r.wants(deploy.Success)
+	if got := r.states(); got != wayFetched {
+		a.t.Errorf("states:\n%s, want\n%s", got, wayFetched)
+	}
+	if d.Branch != "main" || fmt.Sprint(d.Metadata["started_by"], d.Metadata["door"]) != "push"+door {
+		a.t.Errorf("%s of %q by %v", d.CommitSHA, d.Branch, d.Metadata)
+	}
+}
