@@ -68,6 +68,8 @@ func (h *Hooks) one(ctx context.Context, b *bench, point string, hook deploy.Hoo
 	if err != nil {
 		return deploy.Errorf(deploy.Internal, "hook", "%w", err)
 	}
+	ctx, stop := context.WithTimeout(ctx, b.limit(ctx)) // as a script's
+	defer stop()
 	if hook.Function != "" {
 		return h.Functions.Invoke(ctx, hook.Function, payload)
 	}
