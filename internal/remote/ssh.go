@@ -69,6 +69,9 @@ func (f *Fetcher) connect(ctx context.Context, address string, config *ssh.Clien
 		if strings.Contains(err.Error(), "unable to authenticate") { // ssh has no type for it
 			return nil, deploy.FieldErrorf("source.ssh_key", "%s refuses it", address)
 		}
+		if kinds := (*ssh.AlgorithmNegotiationError)(nil); errors.As(err, &kinds) && kinds.What == "host key" {
+			return nil, deploy.FieldErrorf("source.host_keys", "%s has a key of no type among those given; it has %s", address, strings.Join(kinds.RequestedAlgorithms, ", "))
+		}
 		return nil, explain(address, err)
 	}
 	return ssh.NewClient(c, channels, requests), nil

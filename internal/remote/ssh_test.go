@@ -1,6 +1,9 @@
 package remote_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/base64"
 	"strings"
 	"testing"
@@ -14,6 +17,20 @@ import (
 
 func publicText(s ssh.Signer) string {
 	return base64.StdEncoding.EncodeToString(s.PublicKey().Marshal())
+}
+
+// ecdsaKey is a host's key of a type that the tests' server has none of.
+func ecdsaKey(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := ssh.NewPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(public)))
 }
 
 func TestSSH(t *testing.T) {
@@ -38,6 +55,7 @@ func TestSSH(t *testing.T) {
 		field  string
 	}{
 		"another host":   {func(r *remote.Request) { r.Source.HostKeys = []string{"ssh-ed25519 " + publicText(other)} }, deploy.Invalid, "source.host_keys"},
+		"another type":   {func(r *remote.Request) { r.Source.HostKeys = []string{ecdsaKey(t)} }, deploy.Invalid, "source.host_keys"},
 		"no host":        {func(r *remote.Request) { r.Source.HostKeys = nil }, deploy.Invalid, "source.host_keys"},
 		"another key":    {func(r *remote.Request) { r.Secret = otherKey }, deploy.Invalid, "source.ssh_key"},
 		"no key":         {func(r *remote.Request) { r.Secret = "s3cret" }, deploy.Invalid, "source.ssh_key"},

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os/exec"
 	"strings"
@@ -104,15 +105,28 @@ func session(channel ssh.Channel, requests <-chan *ssh.Request, root string) {
 			code := uint32(127)
 			if ok {
 				cmd := exec.Command("git-upload-pack", strings.TrimSuffix(path, "'"))
-				cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = root, channel, channel, channel.Stderr()
-				code = 0
-				if err := cmd.Run(); err != nil {
-					code = 128
-				}
+				cmd.Dir, cmd.Stdout, cmd.Stderr = root, channel, channel.Stderr()
+				code = run(cmd, channel)
 			} else {
 				fmt.Fprintln(channel.Stderr(), "only git-upload-pack")
 			}
 			_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{code}))
 		}()
 	}
+}
+
+// run runs a command to its end, and waits for no more of what it reads.
+func run(cmd *exec.Cmd, in io.Reader) (code uint32) {
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		go func() {
+			_, _ = io.Copy(stdin, in)
+			stdin.Close()
+		}()
+		err = cmd.Run()
+	}
+	if err != nil {
+		return 128
+	}
+	return 0
 }
