@@ -95,7 +95,7 @@ func badCursor(cursor string, cause error) error {
 func fromEvents(events []types.OutputLogEvent) []Line {
 	lines := make([]Line, 0, len(events))
 	for _, e := range events {
-		lines = append(lines, Line{Time: time.UnixMilli(aws.ToInt64(e.Timestamp)).UTC(), Text: aws.ToString(e.Message)})
+		lines = append(lines, Line{Time: time.UnixMilli(aws.ToInt64(e.Timestamp)).UTC(), Text: loud(aws.ToString(e.Message))})
 	}
 	return lines
 }

@@ -119,7 +119,7 @@ func (w *Writer) endLine() {
 	if text == "" {
 		text = " " // the service takes no empty event
 	}
-	text = deploy.Cut(text, MaxText)
+	text = deploy.Cut(quiet(text), MaxText)
 	if w.dropped > 0 || w.bytes+len(text)+eventOverhead > maxPending {
 		w.dropped++
 		return
