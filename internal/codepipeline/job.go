@@ -46,7 +46,7 @@ func parameters(text string) (p Parameters, err error) {
 	case p.CommitSHA != "" && !deploy.ValidCommit(p.CommitSHA):
 		return p, deploy.FieldErrorf("commit_sha", "%q is not a commit; want 40 small hex digits", deploy.Cut(p.CommitSHA, 80))
 	}
-	return p, nil
+	return p, deploy.CheckBranch(p.Branch)
 }
 
 // revision is the commit that an artifact says it is; "" where it says nothing, or nothing of a commit.

@@ -100,6 +100,7 @@ func TestWhichCommit(t *testing.T) {
 		"parameters":       {deploy.Source{}, named, []string{commit}, other, "shop/" + other, ""},
 		"revision":         {deploy.Source{}, bare, []string{commit}, commit, "shop/" + commit, ""},
 		"content":          {deploy.Source{}, bare, []string{"v1.4"}, ofZip, "shop/" + ofZip, ""},
+		"no branch":        {deploy.Source{}, `{"app":"shop","environment":"production","branch":"a\nb"}`, []string{commit}, "", "", "branch: 3 bytes"},
 		"two artifacts":    {deploy.Source{}, bare, []string{commit, commit}, "", "", "2 of them"},
 		"git":              {git, named, nil, other, "", ""},
 		"git, revision":    {git, bare, []string{commit}, commit, "", ""},

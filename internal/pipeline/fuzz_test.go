@@ -14,7 +14,7 @@ func FuzzInput(f *testing.F) {
 	for _, seed := range []string{
 		`{"app":"shop","environment":"production","commit_sha":"0123456789012345678901234567890123456789"}`,
 		`{"action":"rollback","app":"shop","environment":"production"}`, `{"deployment":"deploy-20260101-000000000-aaaaaaaa"}`,
-		`"hello"`, `[]`, `null`, `{"app":7}`, `{"a":1}`, ``,
+		`"hello"`, `[]`, `null`, `{"app":7}`, `{"app":"shop","environment":"production","commit_sha":"0123456789012345678901234567890123456789","branch":"a\u0000"}`, `{"a":1}`, ``,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -26,7 +26,7 @@ func FuzzInput(f *testing.F) {
 			}
 			return
 		}
-		if in.Deployment == "" && (!deploy.ValidName(in.App) || !deploy.ValidName(in.Environment) || in.Action == deploy.Deploy && !deploy.ValidCommit(in.CommitSHA)) {
+		if in.Deployment == "" && (!deploy.ValidName(in.App) || !deploy.ValidName(in.Environment) || in.Action == deploy.Deploy && !deploy.ValidCommit(in.CommitSHA) || deploy.CheckBranch(in.Branch) != nil) {
 			t.Errorf("%q gives %+v", raw, in)
 		}
 		text, err := json.Marshal(in)

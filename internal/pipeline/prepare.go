@@ -102,7 +102,7 @@ func (in *Input) validate() error {
 	case in.To != "" && !deploy.ValidID(in.To):
 		return deploy.FieldErrorf("to", "%q is not a deployment's id", deploy.Cut(in.To, 80))
 	}
-	return nil
+	return deploy.CheckBranch(in.Branch)
 }
 
 // executionID gives the id of an execution's deployment: its name where that is one, else made of its start and ARN, so
