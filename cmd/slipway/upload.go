@@ -45,7 +45,7 @@ func (p *program) upload(ctx context.Context, at *place, a *deploy.App, ref stri
 	_, err = s3.NewFromConfig(at.aws, pathStyle).PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &a.Source.Bucket, Key: &key, Body: f, IfNoneMatch: aws.String("*"), ContentType: aws.String("application/gzip"),
 		Metadata: map[string]string{"sha256": hex.EncodeToString(sum.Sum(nil))},
-	})
+	}, source.AtOnce)
 	var refused smithy.APIError
 	if errors.As(err, &refused) && refused.ErrorCode() == "PreconditionFailed" {
 		return commit, nil

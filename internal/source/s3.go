@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
@@ -88,7 +89,7 @@ func (s *S3) PutBundle(ctx context.Context, app, commit string, f *os.File) (*de
 	_, err = s.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &s.bucket, Key: &key, Body: f, ContentLength: &n, IfNoneMatch: aws.String("*"), ContentType: aws.String("application/gzip"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(sha)), Metadata: map[string]string{"sha256": sha},
-	})
+	}, AtOnce)
 	var api smithy.APIError
 	if errors.As(err, &api) && api.ErrorCode() == "PreconditionFailed" {
 		return s.Stat(ctx, app, commit)
@@ -157,6 +158,11 @@ func rewind(w *os.File) error {
 	}
 	_, err := w.Seek(0, io.SeekStart)
 	return err
+}
+
+// AtOnce has a conditional write tried again while another one of the same key is under way, as S3 asks for (PutObject, If-None-Match).
+func AtOnce(o *s3.Options) {
+	o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict")
 }
 
 // quietChecksum keeps the SDK from a warning on each object that was stored without a checksum; digests are compared here anyway.

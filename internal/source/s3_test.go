@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -89,6 +90,44 @@ func TestFetchBoundsItself(t *testing.T) {
 	})
 	if _, err := s.Fetch(t.Context(), &deploy.Bundle{Key: "k"}, tempFile(t)); deploy.KindOf(err) != deploy.TooLarge {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestPutBundleAtOnce: a commit that goes to two environments is fetched twice at the same time. To the one of two conditional writes
+// S3 may say that another is under way, and to try again.
+func TestPutBundleAtOnce(t *testing.T) {
+	for name, row := range map[string]struct {
+		then int
+		code string
+	}{"the other was there first": {http.StatusPreconditionFailed, "PreconditionFailed"}, "the other failed": {http.StatusOK, ""}} {
+		var puts atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			switch status, code := row.then, row.code; {
+			case r.Method == http.MethodHead:
+				w.Header().Set("X-Amz-Meta-Sha256", digest([]byte("bundle")))
+			case r.Header.Get("If-None-Match") != "*" || !strings.Contains(string(body), "bundle"):
+				t.Errorf("put %q under the condition %q", body, r.Header.Get("If-None-Match"))
+			default:
+				if puts.Add(1) == 1 {
+					status, code = http.StatusConflict, "ConditionalRequestConflict"
+				}
+				w.WriteHeader(status)
+				if code != "" {
+					fmt.Fprintf(w, "<Error><Code>%s</Code></Error>", code)
+				}
+			}
+		}))
+		defer server.Close()
+		s := source.NewS3(s3.NewFromConfig(aws.Config{Region: "us-east-1", BaseEndpoint: &server.URL,
+			Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")}), "bucket")
+		f := tempFile(t)
+		if _, err := f.WriteString("bundle"); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := s.PutBundle(t.Context(), "shop", commit, f); err != nil || b.SHA256 != digest([]byte("bundle")) || puts.Load() != 2 {
+			t.Errorf("%s: %+v, %v, %d puts", name, b, err, puts.Load())
+		}
 	}
 }
 
