@@ -33,11 +33,18 @@ func newBuildApp(t *testing.T) *app {
 	t.Helper()
 	localtest.Needs(t, localtest.CodeBuild)
 	a := newApp(t)
+	a.byCodeBuild()
+	return a
+}
+
+// byCodeBuild has the app's tests and builds run in CodeBuild from now on.
+func (a *app) byCodeBuild() {
+	a.t.Helper()
+	localtest.Needs(a.t, localtest.CodeBuild)
 	s := a.Environments["production"]
 	s.Runner = deploy.RunnerCodeBuild
 	a.Environments = map[string]deploy.Settings{"production": s, "staging": s}
 	a.apply()
-	return a
 }
 
 // object reads one of the bucket's.
@@ -202,6 +209,13 @@ func TestCodeBuildStopped(t *testing.T) {
 // buildID finds the build that runs for the deployment.
 func (r *run) buildID() string {
 	r.a.t.Helper()
+	id, _ := r.build()
+	return id
+}
+
+// build finds the deployment's build, and how it stands.
+func (r *run) build() (id, status string) {
+	r.a.t.Helper()
 	var listed struct{ IDs []string }
 	if err := json.Unmarshal(codeBuild(r.a.t, "ListBuildsForProject", map[string]any{"projectName": "slipway"}), &listed); err != nil {
 		r.a.t.Fatal(err)
@@ -209,6 +223,7 @@ func (r *run) buildID() string {
 	var found struct {
 		Builds []struct {
 			ID          string
+			BuildStatus string
 			Environment struct {
 				EnvironmentVariables []struct{ Name, Value string }
 			}
@@ -220,12 +235,12 @@ func (r *run) buildID() string {
 	for _, b := range found.Builds {
 		for _, v := range b.Environment.EnvironmentVariables {
 			if v.Name == "SLIPWAY_DEPLOYMENT" && v.Value == r.id {
-				return b.ID
+				return b.ID, b.BuildStatus
 			}
 		}
 	}
 	r.a.t.Fatal("no build is for " + r.id)
-	return ""
+	return "", ""
 }
 
 // codeBuild calls CodeBuild's API, for which the program needs no client.

@@ -16,10 +16,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/remote/remotetest"
 )
 
 // rules are infra's EndedRule and SweepRule.
@@ -163,6 +165,9 @@ var deaths = []struct {
 		r.stop()
 		return r
 	}, deploy.Aborted, "one"},
+	{"Fetch", func(a *app) *run { return a.stopFetching() }, deploy.Aborted, "one"},
+	{"CodeBuild, test", func(a *app) *run { return a.stopBuilding("test") }, deploy.Aborted, "one"},
+	{"CodeBuild, build", func(a *app) *run { return a.stopBuilding("build") }, deploy.Aborted, "one"},
 	{"Test", func(a *app) *run { return a.stopLingering(config("test=" + linger)) }, deploy.Aborted, "one"},
 	{"Build", func(a *app) *run { return a.stopLingering(config("build=" + linger)) }, deploy.Aborted, "one"},
 	{"Deploy, nothing changed", func(a *app) *run { return a.stopLingering(config("pre_deploy=" + linger)) }, deploy.Aborted, "one"},
@@ -242,7 +247,13 @@ func TestSecondDoor(t *testing.T) {
 						t.Errorf("error %s %q", d.ErrorKind, d.Error)
 					}
 					a.quiet()
+					if c.state == "Fetch" {
+						a.fetchesLate(d.CommitSHA)
+					}
 					a.next(c.live)
+					if now := r.record(); now.Version != d.Version {
+						t.Errorf("somebody wrote to the record after its end:\n%s", strings.Join(now.Logs, "\n"))
+					}
 				})
 			}
 			for _, c := range rollbackDeaths {
@@ -286,6 +297,47 @@ func (a *app) stopLingering(yaml string) *run {
 	a.lingers()
 	r.stop()
 	return r
+}
+
+// stopBuilding stops an execution while CodeBuild runs one of its two stages, and sees that the build is stopped too.
+func (a *app) stopBuilding(stage string) *run {
+	a.t.Helper()
+	a.byCodeBuild()
+	r := a.stopLingering(config(stage + "=" + linger))
+	waitFor(a.t, "the build to be stopped", func() (string, bool) {
+		_, status := r.build()
+		return status, status == "STOPPED"
+	})
+	return r
+}
+
+// stopFetching stops an execution while its Fetch waits for a git server that answers late.
+func (a *app) stopFetching() *run {
+	a.t.Helper()
+	repo, sha := a.fetched()
+	asked := make(chan struct{}, 100)
+	a.Source.URL = remotetest.HTTP(a.t, repo.Root, func(*http.Request) bool {
+		asked <- struct{}{}
+		for end := time.Now().Add(time.Minute); time.Now().Before(end) && a.read("go") == ""; {
+			time.Sleep(50 * time.Millisecond)
+		}
+		return true
+	}) + "/shop.git"
+	a.apply()
+	r := a.deploy(sha)
+	<-asked
+	r.stop()
+	return r
+}
+
+// fetchesLate has the git server answer, and waits until the dead execution's Fetch has stored what it got.
+func (a *app) fetchesLate(sha string) {
+	a.t.Helper()
+	a.write("go", "now")
+	waitFor(a.t, "the late Fetch", func() (int, bool) {
+		_, err := world.s3.HeadObject(a.t.Context(), &s3.HeadObjectInput{Bucket: &world.out.Bucket, Key: aws.String("sources/" + a.name + "/" + sha + ".tar.gz")})
+		return 0, err == nil
+	})
 }
 
 func (a *app) sees(file string) {
