@@ -2,11 +2,16 @@ package pipeline_test
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
+	"reflect"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/pipeline"
@@ -58,6 +63,67 @@ func (r *run) late(op string, stage func(pipeline.Workshop, pipeline.Targets) pi
 		close(client.may)
 		return <-ended
 	}
+}
+
+// redriven does what RedriveExecution does, which the local cloud lacks, when a newer deployment is live: the state in which the
+// execution ended is entered again with the input that it had, and the machine goes on from there. Nothing comes of it.
+func (r *run) redriven() {
+	r.a.t.Helper()
+	t, head, live := r.a.t, r.a.head("production"), r.a.read("live")
+	state, input := r.last()
+	machine, err := world.sfn.DescribeStateMachine(t.Context(), &sfn.DescribeStateMachineInput{StateMachineArn: &world.out.StateMachineARN})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var definition map[string]any
+	if err := json.Unmarshal([]byte(*machine.Definition), &definition); err != nil {
+		t.Fatal(err)
+	}
+	definition["StartAt"] = state
+	text, _ := json.Marshal(definition)
+	made, err := world.sfn.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
+		Name: aws.String(r.a.name + "-redriven"), RoleArn: machine.RoleArn, Definition: aws.String(string(text))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, err := world.sfn.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: made.StateMachineArn, Name: &r.id, Input: &input})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := run{r.a, r.id, *started.ExecutionArn}
+	if out := again.ended(); out.Status != types.ExecutionStatusFailed {
+		t.Errorf("from %s on it is %s: %s", state, out.Status, again.states())
+	}
+	t.Logf("entered again: %s", again.states())
+	if now := r.a.head("production"); !reflect.DeepEqual(now, head) || r.a.read("live") != live {
+		t.Errorf("%s serves, head %+v; want %s, %+v", r.a.read("live"), now, live, head)
+	}
+}
+
+// last is the state in which the execution ended, with its input; the first one where it did not get that far.
+func (r *run) last() (state, input string) {
+	r.a.t.Helper()
+	out, err := world.sfn.DescribeExecution(r.a.t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &r.arn})
+	if err != nil {
+		r.a.t.Fatal(err)
+	}
+	state, input = "Prepare", *out.Input
+	pages := sfn.NewGetExecutionHistoryPaginator(world.sfn, &sfn.GetExecutionHistoryInput{ExecutionArn: &r.arn})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(r.a.t.Context())
+		if err != nil {
+			r.a.t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			if entered := e.StateEnteredEventDetails; entered != nil {
+				state, input = *entered.Name, *entered.Input
+			}
+		}
+	}
+	if state == "Bake" {
+		state = "HealthCheck" // what has been waited for before isn't here
+	}
+	return state, input
 }
 
 // TestLateAlias has handlers of a dead execution stall between their last look at the record and what they do to the alias, and go

@@ -251,6 +251,9 @@ func TestSecondDoor(t *testing.T) {
 						a.fetchesLate(d.CommitSHA)
 					}
 					a.next(c.live)
+					if name == "event" {
+						r.redriven()
+					}
 					if now := r.record(); now.Version != d.Version {
 						t.Errorf("somebody wrote to the record after its end:\n%s", strings.Join(now.Logs, "\n"))
 					}
@@ -268,6 +271,9 @@ func TestSecondDoor(t *testing.T) {
 					r.recovered(c.want)
 					a.quiet()
 					a.next(c.live)
+					if name == "event" {
+						r.redriven()
+					}
 				})
 			}
 		})
