@@ -405,7 +405,12 @@ func (a *app) machine(function, program string) string {
 
 func (a *app) deployBy(machine, sha string) *run {
 	a.t.Helper()
-	id := deploy.NewID(time.Now(), []byte(randomText()))
+	return a.deployAs(deploy.NewID(time.Now(), []byte(randomText())), machine, sha)
+}
+
+// deployAs starts a deployment under an id of the test's own choosing.
+func (a *app) deployAs(id, machine, sha string) *run {
+	a.t.Helper()
 	input := fmt.Sprintf(`{"app":%q,"environment":"production","commit_sha":%q}`, a.name, sha)
 	out, err := world.sfn.StartExecution(a.t.Context(), &sfn.StartExecutionInput{StateMachineArn: &machine, Name: &id, Input: &input})
 	if err != nil {
