@@ -76,7 +76,7 @@ func (c *HealthCheck) probe(ctx context.Context, st *State, d *deploy.Deployment
 				d.Begin(name, start)
 			}
 			d.AddCheck(check)
-			if good, since = streak(d, d.Stage(name).Start); good >= health.Successes && c.baked(st, d, name) <= 0 {
+			if good, since = streak(d, d.Stage(name).Start, health.Successes); good >= health.Successes && c.baked(st, d, name) <= 0 {
 				c.pass(st, d, name)
 			}
 			return c.stop(st, d)
@@ -89,8 +89,8 @@ func (c *HealthCheck) probe(ctx context.Context, st *State, d *deploy.Deployment
 			return c.verdict(st, d), nil
 		case good >= health.Successes:
 			return c.hold(st, min(c.baked(st, d, name), bakeEvery)), nil
-		case c.Now().Add(probeEvery).Sub(since) > timeout:
-			return nil, c.unhealthy(ctx, st, d, name, fmt.Sprintf("%s gave no good answer for %s", url, timeout))
+		case good == 0 && c.Now().Add(probeEvery).Sub(since) > timeout:
+			return nil, c.unhealthy(ctx, st, d, name, fmt.Sprintf("%s gave no %s for %s", url, enough(health.Successes), timeout))
 		case c.Now().Sub(begin) > probeAtOnce:
 			return c.hold(st, probeEvery), nil
 		}
@@ -112,9 +112,9 @@ func (c *HealthCheck) sleep(ctx context.Context) {
 	}
 }
 
-// streak counts the good answers in a row at the end, and tells since when the environment is not healthy: the last
-// good answer, or the stage's start.
-func streak(d *deploy.Deployment, start time.Time) (good int, since time.Time) {
+// streak counts the good answers in a row at the end, and tells since when the environment is not healthy: the last good answer
+// of enough in a row, or the stage's start. One now and then gives no more time.
+func streak(d *deploy.Deployment, start time.Time, enough int) (good int, since time.Time) {
 	since = start
 	for _, check := range d.Checks {
 		if check.Time.Before(start) {
@@ -124,10 +124,19 @@ func streak(d *deploy.Deployment, start time.Time) (good int, since time.Time) {
 			good = 0
 			continue
 		}
-		good++
-		since = check.Time
+		if good++; good >= enough {
+			since = check.Time
+		}
 	}
 	return good, since
+}
+
+// enough says in words what makes a release healthy.
+func enough(successes int) string {
+	if successes == 1 {
+		return "good answer"
+	}
+	return fmt.Sprintf("%d good answers in a row", successes)
 }
 
 // rule is how the release that should serve now wants to be asked: the deployment's own, or the one it went back to.
