@@ -133,6 +133,28 @@ def codebuild_projects():
     cloudformation.ResourceProviderExecutor.try_load_resource_provider = staticmethod(load_with_projects)
 
 
+def stops_at_once():
+    """StopExecution ends an execution only when its running state has ended. On AWS the execution is ABORTED at once, and what
+    the state's function answers later is not heard."""
+    from localstack.services.stepfunctions.backend import execution
+
+    terminated = execution.BaseExecutionWorkerCommunication.terminated
+    stop = execution.Execution.stop
+
+    def once(self):
+        if self.execution.stop_date is None:
+            terminated(self)
+
+    def stop_now(self, stop_date, error, cause):
+        stop(self, stop_date, error, cause)
+        if self.exec_worker and isinstance(self.exec_worker.env.program_state(), execution.ProgramStopped):
+            self.error, self.cause = error, cause  # DescribeExecution would not tell
+            self.exec_worker._execution_communication.terminated()
+
+    execution.BaseExecutionWorkerCommunication.terminated = once
+    execution.Execution.stop = stop_now
+
+
 def apply(jars, java):
     functions_as_processes()
     dynamodb(jars, java)
@@ -141,3 +163,4 @@ def apply(jars, java):
     function_urls_by_path()
     signed_requests()
     codebuild_projects()
+    stops_at_once()
