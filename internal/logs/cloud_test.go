@@ -1,11 +1,11 @@
 package logs_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -20,13 +20,17 @@ func TestLogOnTheCloud(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = cloud.Stop() })
 	client := cloudwatchlogs.NewFromConfig(cloud.Config())
-	l := logs.New(client, "/slipway/deployments")
+	group := localtest.Name("/slipway/logs-test")
+	l := logs.New(client, group)
 	if _, _, err := l.Read(t.Context(), "none", "", 10); deploy.KindOf(err) != deploy.Internal {
 		t.Errorf("no group: got %v", err)
 	}
-	if _, err := client.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: aws.String("/slipway/deployments")}); err != nil {
+	if _, err := client.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &group}); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		_, _ = client.DeleteLogGroup(context.WithoutCancel(t.Context()), &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &group})
+	})
 	if lines, next, err := l.Read(t.Context(), "deploy-1", "", 10); err != nil || len(lines) != 0 || next != "" {
 		t.Errorf("no stream: got %v, %q, %v", lines, next, err)
 	}

@@ -89,6 +89,7 @@ func withWorld(m *testing.M) (int, error) {
 	if err := errors.Join(shut(ctx), trust(ctx)); err != nil {
 		return 0, err
 	}
+	defer reopen() // the cloud may be another's, and stays
 	return m.Run(), nil
 }
 
@@ -124,6 +125,12 @@ func shut(ctx context.Context) error {
 	return nil
 }
 
+func reopen() {
+	for _, rule := range rules {
+		_, _ = world.bus.EnableRule(context.Background(), &eventbridge.EnableRuleInput{Name: &rule})
+	}
+}
+
 // app is one app of a test: its own name, a folder that its scripts work in, and an HTTP server that tells what serves.
 type app struct {
 	t    *testing.T
@@ -132,7 +139,11 @@ type app struct {
 	deploy.App
 }
 
-var apps atomic.Int64
+// apps counts them; of is in their names, so that none meets one of an earlier run on a cloud that stays.
+var (
+	apps atomic.Int64
+	of   = localtest.Name("app")
+)
 
 // newApp makes an app with a script target whose scripts write what serves into $SERVE/live.
 func newApp(t *testing.T) *app {
@@ -155,7 +166,7 @@ func loneApp(t *testing.T) *app {
 // makeApp is newApp for a test that has called it already.
 func makeApp(t *testing.T) *app {
 	t.Helper()
-	a := &app{t: t, name: fmt.Sprintf("app-%d", apps.Add(1)), dir: t.TempDir()}
+	a := &app{t: t, name: fmt.Sprintf("%s-%d", of, apps.Add(1)), dir: t.TempDir()}
 	server := httptest.NewServer(http.HandlerFunc(a.serve))
 	t.Cleanup(server.Close)
 	settings := deploy.Settings{

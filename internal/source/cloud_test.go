@@ -2,12 +2,15 @@ package source_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -19,27 +22,62 @@ import (
 
 const commit = "0123456789abcdef0123456789abcdef01234567"
 
-// cloudBucket starts a private cloud with a bucket in it.
-func cloudBucket(t *testing.T) (*s3.Client, *source.S3) {
-	t.Helper()
-	cloud, err := localtest.Start(t.Context(), "../..")
+var client *s3.Client // of the cloud that all tests share
+
+func TestMain(m *testing.M) {
+	code, err := withCloud(m)
 	if err != nil {
-		t.Fatal(err)
+		fmt.Fprintln(os.Stderr, "the local cloud:", err)
+		code = 1
 	}
-	t.Cleanup(func() { _ = cloud.Stop() })
-	client := s3.NewFromConfig(cloud.Config())
-	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("sources")}); err != nil {
-		t.Fatal(err)
-	}
-	return client, source.NewS3(client, "sources")
+	os.Exit(code)
 }
 
-func put(t *testing.T, client *s3.Client, key string, content []byte, metadata map[string]string) {
+func withCloud(m *testing.M) (int, error) {
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer stop()
+	cloud, err := localtest.Start(ctx, "../..")
+	if err != nil {
+		return 0, err
+	}
+	defer cloud.Stop() //nolint:errcheck // the tests' verdict counts
+	client = s3.NewFromConfig(cloud.Config())
+	return m.Run(), nil
+}
+
+// bucket is a test's own.
+type bucket string
+
+func cloudBucket(t *testing.T) (bucket, *source.S3) {
 	t.Helper()
-	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("sources"), Key: &key,
+	name := localtest.Name("source-test")
+	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name}); err != nil {
+		t.Fatal(err)
+	}
+	b := bucket(name)
+	t.Cleanup(func() { b.delete(context.WithoutCancel(t.Context())) })
+	return b, source.NewS3(client, name)
+}
+
+func (b bucket) put(t *testing.T, key string, content []byte, metadata map[string]string) {
+	t.Helper()
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(string(b)), Key: &key,
 		Body: bytes.NewReader(content), Metadata: metadata}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// delete leaves nothing behind in a cloud that is another's.
+func (b bucket) delete(ctx context.Context) {
+	name := aws.String(string(b))
+	out, err := client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: name})
+	if err != nil {
+		return
+	}
+	for _, o := range out.Contents {
+		_, _ = client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: name, Key: o.Key})
+	}
+	_, _ = client.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: name})
 }
 
 func digest(content []byte) string {
@@ -48,13 +86,13 @@ func digest(content []byte) string {
 }
 
 func TestBundlesOnTheCloud(t *testing.T) {
-	client, s := cloudBucket(t)
+	objects, s := cloudBucket(t)
 	_, err := s.Stat(t.Context(), "shop", commit)
 	if deploy.KindOf(err) != deploy.NotFound || !strings.Contains(err.Error(), `"shop"`) || !strings.Contains(err.Error(), commit) {
 		t.Errorf("no bundle: got %v", err)
 	}
 	content := bundle(t, reg("slipway.yaml", "a"))
-	put(t, client, source.BundleKey("shop", commit), content, map[string]string{"sha256": digest(content)})
+	objects.put(t, source.BundleKey("shop", commit), content, map[string]string{"sha256": digest(content)})
 	b, err := s.Stat(t.Context(), "shop", commit)
 	if want := (deploy.Bundle{Key: "sources/shop/" + commit + ".tar.gz", SHA256: digest(content)}); err != nil || *b != want {
 		t.Fatalf("got %+v, %v, want %+v", b, err, want)
@@ -72,14 +110,14 @@ func TestBundlesOnTheCloud(t *testing.T) {
 		t.Errorf("what was fetched: %v, %v", ok, err)
 	}
 
-	put(t, client, b.Key, []byte("replaced"), nil)
+	objects.put(t, b.Key, []byte("replaced"), nil)
 	if _, err := s.Fetch(t.Context(), b, f); deploy.KindOf(err) != deploy.Invalid || !strings.Contains(err.Error(), b.SHA256) {
 		t.Errorf("replaced bundle: got %v", err)
 	}
 	if b, err := s.Stat(t.Context(), "shop", commit); err != nil || b.SHA256 != "" {
 		t.Errorf("without metadata: got %+v, %v", b, err)
 	}
-	put(t, client, b.Key, nil, map[string]string{"sha256": "nonsense"})
+	objects.put(t, b.Key, nil, map[string]string{"sha256": "nonsense"})
 	if _, err := s.Stat(t.Context(), "shop", commit); deploy.KindOf(err) != deploy.Invalid {
 		t.Errorf("nonsense for a digest: got %v", err)
 	}
@@ -89,7 +127,7 @@ func TestBundlesOnTheCloud(t *testing.T) {
 }
 
 func TestArtifactsOnTheCloud(t *testing.T) {
-	client, s := cloudBucket(t)
+	objects, s := cloudBucket(t)
 	work := t.TempDir()
 	file := filepath.Join(work, "build", "app.zip")
 	write := func(content string) {
@@ -124,7 +162,7 @@ func TestArtifactsOnTheCloud(t *testing.T) {
 		t.Error(err)
 	}
 
-	put(t, client, a.Key, []byte("zip bad"), nil)
+	objects.put(t, a.Key, []byte("zip bad"), nil)
 	if err := s.CheckArtifact(t.Context(), a); deploy.KindOf(err) != deploy.BuildFailed || !strings.Contains(err.Error(), "build/app.zip") {
 		t.Errorf("replaced: got %v", err)
 	}
@@ -134,7 +172,7 @@ func TestArtifactsOnTheCloud(t *testing.T) {
 	if _, err := os.Stat(to); err == nil {
 		t.Error("a wrong artifact stays on the disk")
 	}
-	if _, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String("sources"), Key: &a.Key}); err != nil {
+	if _, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(string(objects)), Key: &a.Key}); err != nil {
 		t.Fatal(err)
 	}
 	for what, err := range map[string]error{"check": s.CheckArtifact(t.Context(), a), "fetch": s.FetchArtifact(t.Context(), a, to)} {

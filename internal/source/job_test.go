@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -22,7 +21,7 @@ import (
 const jobID = "deploy-20260101-000000000-aaaaaaaa"
 
 func TestJobsOnTheCloud(t *testing.T) {
-	client, s := cloudBucket(t)
+	objects, s := cloudBucket(t)
 	d := deploy.New(jobID, deploy.Deploy, "shop", "production", time.Now())
 	for name, read := range map[string]func() error{
 		"job":    func() error { _, err := s.Job(t.Context(), jobID); return err },
@@ -51,7 +50,7 @@ func TestJobsOnTheCloud(t *testing.T) {
 		"no deployment's record": "{", "is the record of": `{"id":"deploy-20260101-000000000-bbbbbbbb"}`,
 		"over 1048576 bytes": `{"id":"` + jobID + `"}` + strings.Repeat(" ", 1<<20),
 	} {
-		put(t, client, "jobs/"+jobID+"/result.json", []byte(text), nil)
+		objects.put(t, "jobs/"+jobID+"/result.json", []byte(text), nil)
 		if _, err := s.Result(t.Context(), jobID); deploy.KindOf(err) != deploy.Invalid || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
@@ -99,7 +98,7 @@ func TestStoppedWithoutTheRightToList(t *testing.T) {
 }
 
 func TestFindArtifact(t *testing.T) {
-	client, s := cloudBucket(t)
+	objects, s := cloudBucket(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "app.zip")
 	if err := os.WriteFile(file, []byte("content"), 0o600); err != nil {
@@ -131,9 +130,7 @@ func TestFindArtifact(t *testing.T) {
 		}
 	}
 	// Whoever may write the key may not say what is under it.
-	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("sources"), Key: &want.Key, Body: strings.NewReader("other")}); err != nil {
-		t.Fatal(err)
-	}
+	objects.put(t, want.Key, []byte("other"), nil)
 	if _, err := find("shop", "app.zip", want.SHA256); deploy.KindOf(err) != deploy.BuildFailed {
 		t.Errorf("another content: %v", err)
 	}

@@ -19,9 +19,10 @@ import (
 	"github.com/slipway-cd/slipway/internal/store"
 )
 
-var db *dynamodb.Client
-
-const table = "store-test"
+var (
+	db    *dynamodb.Client
+	table = localtest.Name("store-test")
+)
 
 func TestMain(m *testing.M) {
 	code, err := withTable(m)
@@ -44,6 +45,7 @@ func withTable(m *testing.M) (int, error) {
 	if err := createTable(ctx, table); err != nil {
 		return 0, err
 	}
+	defer db.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &table}) //nolint:errcheck // the cloud may be another's, and stays
 	return m.Run(), nil
 }
 

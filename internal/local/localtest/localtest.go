@@ -3,11 +3,13 @@ package localtest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/slipway-cd/slipway/internal/local"
 )
@@ -25,6 +27,9 @@ func Engine() local.Engine {
 	}
 	return local.MiniStack
 }
+
+// Name is one that no other run has given: what tests make in a cloud must not meet what others made there.
+func Name(kind string) string { return kind + "-" + strings.ToLower(rand.Text()[:8]) }
 
 // Start starts a private cloud of the engine that the environment names, or takes the one that runs there.
 func Start(ctx context.Context, root string) (*local.Cloud, error) {
