@@ -19,7 +19,10 @@ import (
 
 const root = "../.."
 
-const app = `name: shop
+// name is the app's: none that somebody else's cloud has.
+var name = localtest.Name("flags")
+
+var app = "name: " + name + `
 source: {type: bundle}
 environments:
   production: {target: {type: script}, url: http://127.0.0.1:1}
@@ -73,7 +76,7 @@ func run(m *testing.M) (int, error) {
 	if _, err := slipway(app, "app", "apply", "-f", "-"); err != nil {
 		return 0, err
 	}
-	if _, err := slipway(document, "flag", "import", "-f", "-", "--app", "shop", "--env", "production"); err != nil {
+	if _, err := slipway(document, "flag", "import", "-f", "-", "--app", name, "--env", "production"); err != nil {
 		return 0, err
 	}
 	k, err := newKey("production")
@@ -104,7 +107,7 @@ func slipway(input string, args ...string) ([]byte, error) {
 type evaluationKey struct{ ID, Key string }
 
 func newKey(environment string) (k evaluationKey, err error) {
-	out, err := slipway("", "flag", "key", "create", "test", "--app", "shop", "--env", environment, "-o", "json")
+	out, err := slipway("", "flag", "key", "create", "test", "--app", name, "--env", environment, "-o", "json")
 	if err != nil {
 		return k, err
 	}
@@ -114,7 +117,7 @@ func newKey(environment string) (k evaluationKey, err error) {
 // flag changes a flag by the client.
 func flag(t *testing.T, args ...string) []byte {
 	t.Helper()
-	out, err := slipway("", append([]string{"flag", "--app", "shop", "--env", "production", "-o", "json"}, args...)...)
+	out, err := slipway("", append([]string{"flag", "--app", name, "--env", "production", "-o", "json"}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
