@@ -22,6 +22,7 @@ type Workshop struct {
 	Secrets   Secrets
 	Unpack    func(r io.Reader, dir string) error // a bundle, every entry checked
 	Path      string                              // where scripts find programs; "" for the system's own folders
+	Alone     bool                                // the process runs nothing but scripts, so that what one leaves is ended wherever it hides
 	Cache     string                              // folder that outlives a script, for compilers' caches; "" for none
 	Output    func(ctx context.Context, stream string) io.WriteCloser
 }
@@ -197,7 +198,7 @@ func (b *bench) run(ctx context.Context, kind deploy.Kind, name, command string)
 	masked := script.Mask(out, hidden)
 	_, _ = io.WriteString(masked, "--- "+name+"\n")
 	watched, stop := b.watch(ctx)
-	err = script.Run(watched, script.Job{Command: command, Dir: b.root(), Env: vars, Output: masked, Limit: b.limit(ctx)})
+	err = script.Run(watched, script.Job{Command: command, Dir: b.root(), Env: vars, Output: masked, Limit: b.limit(ctx), Alone: b.shop.Alone})
 	stop()
 	if lost := errors.Join(masked.Close(), out.Close()); lost != nil {
 		b.shop.Log.Warn("a script's output is not complete", "deployment", b.d.ID, "error", lost)

@@ -37,6 +37,7 @@ type Job struct {
 	Env     map[string]string // added to PATH, HOME, TMPDIR and LANG, or in their place
 	Output  io.Writer         // takes stdout and stderr as they come; it must not block for long; its errors are its own; nil discards
 	Limit   time.Duration     // 0 or less: DefaultLimit
+	Alone   bool              // this process starts nothing but scripts, one at a time: what one leaves anywhere is ended too (on Linux)
 }
 
 // ExitError tells how a script ended that did end by itself.
@@ -62,8 +63,8 @@ func (e *LimitError) Error() string {
 }
 
 // Run runs a script in a process group of its own and waits for its end. When ctx ends or the limit is reached, the group gets
-// SIGTERM, and SIGKILL half a second later. Whatever the script leaves in its group is killed when it ends, however it ends; a
-// process that made a session of its own is out of reach, but isn't waited for. Standard input is empty.
+// SIGTERM, and SIGKILL half a second later. Whatever the script leaves in its group is killed when it ends, however it ends. A process
+// that left the group isn't waited for, and is killed where the Job is Alone. Standard input is empty.
 //
 // The error is an *ExitError, a *LimitError, or context.Cause(ctx), or tells why the script could not be started.
 func Run(ctx context.Context, j Job) error {
@@ -85,6 +86,10 @@ func Run(ctx context.Context, j Job) error {
 	cmd.WaitDelay = grace
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	conceal()
+	if j.Alone {
+		adopt()
+		defer endLeft()
+	}
 	defer anchor()()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the script in %q: %w", j.Dir, err) // without Dir, its lack would read as that of sh

@@ -1,6 +1,10 @@
 package script_test
 
 import (
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -15,5 +19,28 @@ func TestRunConceals(t *testing.T) {
 	got, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_GET_DUMPABLE, 0, 0)
 	if got != 0 || errno != 0 {
 		t.Errorf("dumpable is %d, %v; want 0", got, errno)
+	}
+}
+
+// TestRunAlone: nothing that a script starts lives on for the next one, whatever it did to get away.
+func TestRunAlone(t *testing.T) {
+	for name, command := range map[string]string{
+		"a session of its own": "setsid sh -c 'echo $$ > pid; exec sleep 60' >/dev/null 2>&1 &",
+		"a group of its own":   "set -m; sh -c 'echo $$ > pid; exec sleep 60' >/dev/null 2>&1 &",
+		"a daemon":             "setsid sh -c 'setsid sh -c \"echo \\$\\$ > pid; exec sleep 60\" & exit 0' >/dev/null 2>&1 &",
+		"its parent lives too": "setsid sh -c 'setsid sh -c \"echo \\$\\$ > pid; exec sleep 60\" & sleep 60' >/dev/null 2>&1 &",
+		"holding the output":   "setsid sh -c 'echo $$ > pid; exec sleep 60' &",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			err := script.Run(t.Context(), script.Job{Command: command + " while ! [ -s pid ]; do :; done", Dir: dir, Output: io.Discard, Alone: true})
+			if err != nil {
+				t.Error(err)
+			}
+			gone(t, filepath.Join(dir, "pid"))
+			if text, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(os.Getpid()) + "/children"); err == nil && len(text) > 0 {
+				t.Errorf("children are left, if only dead ones: %s", text)
+			}
+		})
 	}
 }

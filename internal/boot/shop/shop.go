@@ -32,7 +32,7 @@ func Workshop(e *boot.Env, s *store.Store) pipeline.Workshop {
 	return pipeline.Workshop{
 		Desk: e.Desk(s), Sources: sources, Artifacts: sources, Secrets: secret.New(ssm.NewFromConfig(e.AWS), secretsmanager.NewFromConfig(e.AWS)),
 		Unpack: func(r io.Reader, dir string) error { return source.Unpack(r, dir, source.Limits{}) },
-		Path:   os.Getenv("PATH"),
+		Path:   os.Getenv("PATH"), Alone: true,
 		Output: func(ctx context.Context, stream string) io.WriteCloser { return log.Writer(ctx, stream, time.Now) },
 	}
 }
