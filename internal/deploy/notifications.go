@@ -12,10 +12,10 @@ type SNSChannel struct {
 	Topic string `json:"topic"` // ARN, of a standard topic
 }
 
-// GitHubChannel sets a status on the commit.
+// GitHubChannel sets a status on the commit, and keeps a deployment of it.
 type GitHubChannel struct {
 	Repository string `json:"repository,omitempty"` // owner/name; default the source's
-	Token      string `json:"token"`                // may write commit statuses
+	Token      string `json:"token"`                // may write commit statuses and deployments
 }
 
 // SlackChannel posts a line to a channel.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -58,17 +60,10 @@ func deploymentOf(s commitStatus) string {
 // event's own word, late or told twice, could hide a newer one. Therefore no event's word is set: what is set is what the record
 // says, and what GitHub says is looked at before and, until it is that, after each setting. Whoever sets last looks last.
 func (h *Herald) status(ctx context.Context, g *deploy.GitHubChannel, c *deploy.Change) error {
-	if !deploy.ValidCommit(c.CommitSHA) {
-		return nil // before Prepare has found what a rollback restores
-	}
-	if !secure(h.GitHub, true) {
-		return refusef("SLIPWAY_GITHUB_URL is %q; want https://", h.GitHub)
-	}
-	token, err := h.secret(ctx, g.Token)
-	if err != nil {
+	repo, err := h.repository(ctx, g, c)
+	if repo == nil {
 		return err
 	}
-	repo := repository{herald: h, name: g.Repository, token: strings.TrimSpace(token), commit: c.CommitSHA}
 	for range rounds {
 		said, newest, err := repo.said(ctx, "slipway/"+c.App+"/"+c.Environment, c.Deployment)
 		if err != nil {
@@ -106,36 +101,59 @@ type repository struct {
 	name, token, commit string
 }
 
-func (r repository) request(method, path string, body any, what string) request {
+// repository logs in to the channel's repository; nil without an error where the change names no commit yet.
+func (h *Herald) repository(ctx context.Context, g *deploy.GitHubChannel, c *deploy.Change) (*repository, error) {
+	if !deploy.ValidCommit(c.CommitSHA) {
+		return nil, nil // before Prepare has found what a rollback restores
+	}
+	if !secure(h.GitHub, true) {
+		return nil, refusef("SLIPWAY_GITHUB_URL is %q; want https://", h.GitHub)
+	}
+	token, err := h.secret(ctx, g.Token)
+	if err != nil {
+		return nil, err
+	}
+	return &repository{herald: h, name: g.Repository, token: strings.TrimSpace(token), commit: c.CommitSHA}, nil
+}
+
+func (r *repository) request(method, path string, body any, what string) request {
 	return request{method: method, url: strings.TrimSuffix(r.herald.GitHub, "/") + "/repos/" + r.name + path, body: body, what: "GitHub, " + what,
 		header: map[string]string{"Authorization": "Bearer " + r.token, "Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}}
 }
 
-// said gives what GitHub says of the commit in a context, and the newest deployment of which it ever did, or the given one.
-func (r repository) said(ctx context.Context, name, deployment string) (last commitStatus, newest string, err error) {
-	newest = deployment
+// pages reads a list whole, as far as maxPages go.
+func pages[T any](ctx context.Context, r *repository, path string, query url.Values, what string) (all []T, err error) {
+	query.Set("per_page", strconv.Itoa(pageSize))
 	for page := 1; page <= maxPages; page++ {
-		var all []commitStatus // the newest first
-		path := fmt.Sprintf("/commits/%s/statuses?per_page=%d&page=%d", r.commit, pageSize, page)
-		if err := r.herald.send(ctx, r.request(http.MethodGet, path, nil, "read the commit's statuses"), &all); err != nil {
-			return last, "", err
+		var some []T
+		query.Set("page", strconv.Itoa(page))
+		if err := r.herald.send(ctx, r.request(http.MethodGet, path+"?"+query.Encode(), nil, what), &some); err != nil {
+			return nil, err
 		}
-		for _, s := range all {
-			if s.Context != name {
-				continue
-			}
-			if last.Context == "" {
-				last = s
-			}
-			newest = max(newest, deploymentOf(s))
-		}
-		if len(all) < pageSize {
+		all = append(all, some...)
+		if len(some) < pageSize {
 			break
 		}
 	}
-	return last, newest, nil
+	return all, nil
 }
 
-func (r repository) set(ctx context.Context, s commitStatus) error {
+// said gives what GitHub says of the commit in a context, and the newest deployment of which it ever did, or the given one.
+func (r *repository) said(ctx context.Context, name, deployment string) (last commitStatus, newest string, err error) {
+	all, err := pages[commitStatus](ctx, r, "/commits/"+r.commit+"/statuses", url.Values{}, "read the commit's statuses") // the newest first
+	newest = deployment
+	for _, s := range all {
+		if s.Context != name {
+			continue
+		}
+		if last.Context == "" {
+			last = s
+		}
+		newest = max(newest, deploymentOf(s))
+	}
+	return last, newest, err
+}
+
+func (r *repository) set(ctx context.Context, s commitStatus) error {
 	return r.herald.send(ctx, r.request(http.MethodPost, "/statuses/"+r.commit, s, "set the commit's status"), nil)
 }

@@ -12,13 +12,14 @@ import (
 
 // The channels, as the rules on the bus name them.
 const (
-	SNS    = "sns"
-	GitHub = "github"
-	Slack  = "slack"
+	SNS         = "sns"
+	GitHub      = "github" // commit statuses
+	Deployments = "github-deployments"
+	Slack       = "slack"
 )
 
 // Channels lists them all.
-var Channels = []string{SNS, GitHub, Slack}
+var Channels = []string{SNS, GitHub, Deployments, Slack}
 
 // RefusedMetric counts what a channel's other side refuses for good.
 const RefusedMetric = "NotificationsRefused"
@@ -36,10 +37,11 @@ type Herald struct {
 	Metric  func(name string, value int)
 }
 
-// Store has the apps with their channels, and the deployments as they are by now.
+// Store has the apps with their channels, and the deployments and environments as they are by now.
 type Store interface {
 	App(ctx context.Context, name string) (*deploy.App, error)
 	Deployment(ctx context.Context, id string) (*deploy.Deployment, error)
+	Head(ctx context.Context, app, environment string) (*deploy.Head, error)
 }
 
 // Secrets looks up what a reference names.
@@ -106,6 +108,8 @@ func (h *Herald) pass(ctx context.Context, channel string, c *deploy.Change) err
 		return h.Topics.Publish(ctx, n.SNS.Topic, c)
 	case channel == GitHub && n.GitHub != nil:
 		return h.status(ctx, n.GitHub, c)
+	case channel == Deployments && n.GitHub != nil:
+		return h.deployment(ctx, n.GitHub, c)
 	case channel == Slack && n.Slack != nil:
 		return h.post(ctx, n.Slack, c)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/herald"
+	"github.com/slipway-cd/slipway/internal/herald/heraldtest"
 )
 
 const (
@@ -30,6 +31,7 @@ type table struct {
 	app         *deploy.App
 	mu          sync.Mutex
 	deployments map[string]*deploy.Deployment
+	live        string // the deployment that serves in production
 }
 
 func (s *table) App(_ context.Context, name string) (*deploy.App, error) {
@@ -50,10 +52,25 @@ func (s *table) Deployment(_ context.Context, id string) (*deploy.Deployment, er
 	return &copied, nil
 }
 
+func (s *table) Head(_ context.Context, app, environment string) (*deploy.Head, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := &deploy.Head{App: app, Environment: environment}
+	if s.live != "" && environment == "production" {
+		h.Live = &deploy.Live{Deployment: s.live}
+	}
+	return h, nil
+}
+
+// is sets a deployment's status; a success goes live, unless a newer one is.
 func (s *table) is(id string, status deploy.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.deployments[id] = &deploy.Deployment{ID: id, App: "shop", Environment: "production", CommitSHA: commit, Status: status}
+	s.deployments[id] = &deploy.Deployment{ID: id, App: "shop", Environment: "production", CommitSHA: commit, Status: status,
+		Execution: "arn:aws:states:eu-west-1:123456789012:execution:slipway:" + id, Settings: &deploy.Settings{URL: "https://shop.example.com"}}
+	if status == deploy.Success {
+		s.live = max(s.live, id)
+	}
 }
 
 type secrets map[string]string
@@ -79,13 +96,14 @@ func (p *topics) Publish(_ context.Context, topic string, c *deploy.Change) erro
 // hub is GitHub and Slack.
 type hub struct {
 	*httptest.Server
+	heraldtest.Deployments
 	mu       sync.Mutex
 	statuses []map[string]string // the newest first
 	headers  map[string]string   // of these answers
 	answers  []int               // for the next requests, before any is served
 	asked    int
 	posted   []string
-	onPost   func() // before a status is set
+	onPost   func() // before a status is set, of a commit or a deployment
 }
 
 func (g *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -122,7 +140,12 @@ func (g *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprint(w, "{}")
 	default:
-		w.WriteHeader(http.StatusNotFound)
+		if r.Method == http.MethodPost && g.onPost != nil && strings.HasSuffix(r.URL.Path, "/statuses") {
+			g.onPost()
+		}
+		if !g.Serve(w, r) {
+			w.WriteHeader(http.StatusNotFound)
+		}
 	}
 }
 
@@ -138,7 +161,7 @@ type scene struct {
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	s := &scene{hub: &hub{}, topics: &topics{}, log: &bytes.Buffer{}, table: &table{deployments: map[string]*deploy.Deployment{}}}
+	s := &scene{hub: &hub{Deployments: heraldtest.Deployments{Repository: "octo/shop"}}, topics: &topics{}, log: &bytes.Buffer{}, table: &table{deployments: map[string]*deploy.Deployment{}}}
 	s.hub.Server = httptest.NewServer(s.hub)
 	t.Cleanup(s.hub.Close)
 	s.table.app = &deploy.App{Name: "shop", Notifications: &deploy.Notifications{SNS: &deploy.SNSChannel{Topic: "the topic"},
@@ -248,8 +271,8 @@ func TestGitHubMeanwhile(t *testing.T) {
 
 // TestWhatIsTriedAgain: what may pass is an error, for Lambda to try again; what will not is counted, and said once.
 func TestWhatIsTriedAgain(t *testing.T) {
-	for _, channel := range []string{herald.GitHub, herald.Slack} {
-		for code, again := range map[int]bool{500: true, 502: true, 503: true, 429: true, 400: false, 401: false, 403: false, 404: false, 422: false, 301: false, 307: false} {
+	for _, channel := range []string{herald.GitHub, herald.Deployments, herald.Slack} {
+		for code, again := range map[int]bool{500: true, 502: true, 503: true, 429: true, 409: false, 400: false, 401: false, 403: false, 404: false, 422: false, 301: false, 307: false} {
 			s := newScene(t)
 			s.table.is(older, deploy.Success)
 			s.hub.answers = []int{code}
@@ -270,11 +293,13 @@ func TestWhatIsTriedAgain(t *testing.T) {
 // TestRateLimits: GitHub's limits may come as 403 too.
 func TestRateLimits(t *testing.T) {
 	for name, value := range map[string]string{"Retry-After": "60", "X-RateLimit-Remaining": "0"} {
-		s := newScene(t)
-		s.table.is(older, deploy.Success)
-		s.hub.answers, s.hub.headers = []int{403}, map[string]string{name: value}
-		if err := s.tell(herald.GitHub, older, deploy.Success); err == nil || s.refused != 0 {
-			t.Errorf("%s: %v, refused %d", name, err, s.refused)
+		for _, channel := range []string{herald.GitHub, herald.Deployments} {
+			s := newScene(t)
+			s.table.is(older, deploy.Success)
+			s.hub.answers, s.hub.headers = []int{403}, map[string]string{name: value}
+			if err := s.tell(channel, older, deploy.Success); err == nil || s.refused != 0 {
+				t.Errorf("%s, %s: %v, refused %d", channel, name, err, s.refused)
+			}
 		}
 	}
 }
@@ -284,7 +309,7 @@ func TestNoNetwork(t *testing.T) {
 	s := newScene(t)
 	s.table.is(older, deploy.Success)
 	s.hub.Close()
-	for _, channel := range []string{herald.GitHub, herald.Slack} {
+	for _, channel := range []string{herald.GitHub, herald.Deployments, herald.Slack} {
 		if err := s.tell(channel, older, deploy.Success); err == nil || strings.Contains(err.Error()+s.log.String(), "/hook") || strings.Contains(err.Error(), token) {
 			t.Errorf("%s: %v, %s", channel, err, s.log)
 		}

@@ -355,12 +355,15 @@ func (r *run) record() *deploy.Deployment {
 
 func waitFor[T any](t *testing.T, what string, look func() (T, bool)) T {
 	t.Helper()
+	var last T
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if v, ok := look(); ok {
+		v, ok := look()
+		if ok {
 			return v
 		}
+		last = v
 	}
-	t.Fatalf("waited in vain for %s", what)
+	t.Fatalf("waited in vain for %s; last: %v", what, last)
 	panic("unreachable")
 }
 

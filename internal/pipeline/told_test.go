@@ -1,9 +1,11 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,6 +26,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/herald/heraldtest"
 )
 
 // inbox is an SQS queue that the test reads what is told from.
@@ -84,6 +87,7 @@ func (i *inbox) onBus(app string) {
 // outside is a server in GitHub's and Slack's place.
 type outside struct {
 	*httptest.Server
+	heraldtest.Deployments
 	mu       sync.Mutex
 	statuses []map[string]string // the newest first
 	messages []string
@@ -92,7 +96,7 @@ type outside struct {
 }
 
 func newOutside(t *testing.T) *outside {
-	o := &outside{}
+	o := &outside{Deployments: heraldtest.Deployments{Repository: "octo/told"}}
 	o.Server = httptest.NewServer(o)
 	t.Cleanup(o.Close)
 	return o
@@ -117,7 +121,49 @@ func (o *outside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprint(w, "{}")
 	default:
-		w.WriteHeader(http.StatusNotFound)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if !o.Serve(w, r) {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}
+}
+
+// deployed waits until GitHub has one deployment for each of the app's that got as far as a commit, and says of it what became of it.
+func (o *outside) deployed(t *testing.T, a *app) {
+	t.Helper()
+	head, err := world.store.Head(t.Context(), a.name, "production")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for _, listed := range a.deployments() {
+		d, err := world.store.Deployment(t.Context(), listed.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := map[deploy.Status]string{deploy.Success: "inactive", deploy.Failed: "failure", deploy.RolledBack: "failure", deploy.Aborted: "error"}[d.Status]
+		switch {
+		case d.ID == head.Live.Deployment:
+			state = "success"
+		case d.WentLive():
+			state = "inactive"
+		}
+		want[fmt.Sprintf(`{"slipway_deployment":%q} %s %s/production`, d.ID, d.CommitSHA, a.name)] = state
+	}
+	waitFor(t, "GitHub to have each deployment as it is", func() (string, bool) {
+		got := map[string]string{}
+		all := o.All()
+		for _, d := range all {
+			got[fmt.Sprintf("%s %s %s", d.Payload, d.SHA, d.Environment)] = d.State()
+		}
+		return fmt.Sprintf("%d deployments: %v\nwant %v", len(all), got, want), len(all) == len(want) && maps.Equal(got, want)
+	})
+	for _, d := range o.All() {
+		for _, s := range d.Statuses[:len(d.Statuses)-1] {
+			if s.State != "in_progress" && s.State != "success" {
+				t.Errorf("%s: %+v", d.Payload, d.Statuses)
+			}
+		}
 	}
 }
 
@@ -277,6 +323,7 @@ func TestStatusesAreTold(t *testing.T) {
 		states := fmt.Sprint(o.statuses)
 		return states, strings.Contains(states, "went live in production - "+good.id) && strings.Contains(states, "rolled back - "+bad.id) && len(o.messages) >= len(changes)
 	})
+	o.deployed(t, a)
 	o.failed(t, a)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -308,7 +355,8 @@ func (o *outside) failed(t *testing.T, a *app) {
 	}
 	waitFor(t, "GitHub's change to be a dead letter", func() (string, bool) {
 		for _, body := range dead.read() {
-			if strings.Contains(body, r.id) && strings.Contains(body, `"status": "success"`) || strings.Contains(body, r.id) && strings.Contains(body, `"status":"success"`) {
+			body = strings.ReplaceAll(body, `": `, `":`)
+			if strings.Contains(body, r.id) && strings.Contains(body, `"status":"success"`) && strings.Contains(body, `"channel":"github"`) {
 				if err := json.Unmarshal([]byte(body), &letter); err != nil {
 					t.Fatal(err)
 				}
