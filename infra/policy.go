@@ -164,9 +164,10 @@ func mayShift(r *resources) []awsiam.PolicyStatement {
 	return concat(r.scripts(), r.hooking(), r.shifting(), []awsiam.PolicyStatement{r.records()})
 }
 
-// mayRollBack has artifacts too, which a script target's own rollback puts back.
+// mayRollBack has artifacts too: a script target's own rollback puts them back, and a version that is gone is made of them anew.
 func mayRollBack(r *resources) []awsiam.PolicyStatement {
-	return append(mayShift(r), r.switches(), allow(r.artifacts, "s3:GetObject"))
+	return concat(mayShift(r), r.onTargets("lambda:UpdateFunctionCode", "lambda:PublishVersion"),
+		[]awsiam.PolicyStatement{r.switches(), allow(r.artifacts, "s3:GetObject")})
 }
 
 func (r *resources) shifting() []awsiam.PolicyStatement {

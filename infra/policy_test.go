@@ -111,8 +111,8 @@ func TestNoPoliciesBesideTheRoles(t *testing.T) {
 // What changes something beyond Slipway's own records, and who alone may do it.
 func TestWhoMay(t *testing.T) {
 	want := map[string]string{
-		"lambda:UpdateFunctionCode":        "deploy",
-		"lambda:PublishVersion":            "deploy",
+		"lambda:UpdateFunctionCode":        "deploy rollback",
+		"lambda:PublishVersion":            "deploy rollback",
 		"lambda:UpdateAlias":               "rollback shift",
 		"lambda:GetAlias":                  "deploy rollback shift",
 		"lambda:InvokeFunction":            "deploy rollback settle shift",

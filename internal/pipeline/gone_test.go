@@ -106,14 +106,29 @@ func TestAliasIsGone(t *testing.T) {
 	f.answers("three")
 }
 
-// TestTargetIsGone deletes the target's function.
+// TestTargetIsGone deletes the target's function. Its versions are gone for good: the repair publishes the release anew, once there
+// is a function again.
 func TestTargetIsGone(t *testing.T) {
 	f := newLambdaApp(t)
-	f.deploy(f.version("one")).wants(deploy.Success)
-	r := f.deploy(f.gated("two"))
-	f.removed(f.function)
-	r.dirty(`target.function: there is no Lambda function "` + f.function + `"`)
-	if h := f.head("production"); !h.Dirty || h.Holder == nil || h.Holder.Deployment != r.id {
-		t.Errorf("head %+v", h)
+	for _, version := range []string{"zero", "one"} {
+		f.deploy(f.version(version)).wants(deploy.Success)
 	}
+	r := f.deploy(f.gated("two"))
+	url := &lambda.DeleteFunctionUrlConfigInput{FunctionName: &f.function, Qualifier: aws.String("live")}
+	if _, err := world.fn.DeleteFunctionUrlConfig(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	f.removed(f.function)
+	before := r.dirty(`target.function: there is no Lambda function "` + f.function + `"`).Previous.TargetVersion
+	f.create()
+	f.answers("placeholder")
+	repair := f.start(map[string]any{"action": "rollback"}).wants(deploy.Success)
+	f.answers("one")
+	published := repair.Release.TargetVersion
+	if live := f.head("production").Live; repair.Repairs != r.id || published == before || live.TargetVersion != published {
+		t.Errorf("repairs %q, version %s of what was %s; live %+v", repair.Repairs, published, before, live)
+	}
+	f.deploy(f.version("three")).wants(deploy.Success)
+	f.start(map[string]any{"action": "rollback"}).wants(deploy.Success)
+	f.answers("one")
 }

@@ -79,7 +79,14 @@ func newLambdaApp(t *testing.T) *lambdaApp {
 	t.Helper()
 	a := newApp(t)
 	f := &lambdaApp{app: a, function: a.name}
-	ctx := t.Context()
+	f.create()
+	return f
+}
+
+// create makes the function, with a first version of no release, and its alias, and points the app to it.
+func (f *lambdaApp) create() {
+	f.t.Helper()
+	t, ctx := f.t, f.t.Context()
 	arch := types.ArchitectureX8664
 	if runtime.GOARCH == "arm64" {
 		arch = types.ArchitectureArm64
@@ -106,12 +113,11 @@ func newLambdaApp(t *testing.T) *lambdaApp {
 		t.Fatal(err)
 	}
 	f.url = strings.TrimSuffix(local.LocalURL(world.cloud.Endpoint(), *url.FunctionUrl), "/")
-	settings := a.Environments["production"]
+	settings := f.Environments["production"]
 	settings.Target = deploy.Target{Type: deploy.TargetLambda, Function: f.function}
 	settings.URL = f.url
-	a.Environments["production"] = settings
-	a.apply()
-	return f
+	f.Environments["production"] = settings
+	f.apply()
 }
 
 // version commits a version whose build hands over a ready zip.

@@ -166,19 +166,49 @@ func (r *Rollback) back(ctx context.Context, st *State, b *bench, to *deploy.Liv
 			return "", "", err
 		}
 	}
-	if t := d.Settings.Target; t.Type == deploy.TargetLambda {
-		err := r.Targets.SetWeight(ctx, t, to.TargetVersion, to.TargetVersion, 100, r.still(st, "rollback"))
-		if deploy.KindOf(err) == deploy.Fenced {
-			return "", "", err
-		} else if err != nil {
-			return "", "", deploy.Errorf(deploy.RollbackFailed, "rollback", "%w", err)
-		}
+	if err := r.move(ctx, st, d, to); deploy.KindOf(err) == deploy.Fenced {
+		return "", "", err
+	} else if err != nil {
+		return "", "", deploy.Errorf(deploy.RollbackFailed, "rollback", "%w", err)
 	}
 	if err := r.Hooks.run(ctx, b, "post_rollback"); err != nil {
 		return "", "", err
 	}
 	err := r.update(ctx, st, d, func(d *deploy.Deployment) error { d.Undone = true; return nil })
 	return said("%s", backTo(to)), deploy.Passed, err
+}
+
+// move points the target to the release's version. Where that is gone, as with a function that was deleted and made again, a
+// rollback that somebody asked for publishes the release anew: Lambda gives no number out twice, so nothing else would bring it back.
+func (r *Rollback) move(ctx context.Context, st *State, d *deploy.Deployment, to *deploy.Live) error {
+	t := d.Settings.Target
+	if t.Type != deploy.TargetLambda {
+		return nil
+	}
+	set := func(version string) error {
+		return r.Targets.SetWeight(ctx, t, version, version, 100, r.still(st, "rollback"))
+	}
+	err := set(to.TargetVersion)
+	if deploy.KindOf(err) != deploy.NotFound || d.Action != deploy.Rollback || to.Deployment == "" {
+		return err
+	}
+	zip, none := d.Release.ZipFor(t)
+	if none != nil {
+		return errors.Join(err, none)
+	}
+	version, err := r.Targets.Publish(ctx, t, zip, "slipway "+deploy.ShortCommit(to.CommitSHA)+" "+d.ID)
+	if err != nil {
+		return err
+	}
+	err = r.update(ctx, st, d, func(d *deploy.Deployment) error {
+		d.Log(r.Now(), "version %s is gone; its release is version %s now", to.TargetVersion, version)
+		d.Release.TargetVersion = version
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return set(version)
 }
 
 func backTo(to *deploy.Live) string {

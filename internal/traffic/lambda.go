@@ -25,7 +25,8 @@ type Client interface {
 }
 
 // Lambda is the target of type lambda: a function's published versions behind an alias. Its methods may be run again after
-// any failure; a call whose reply was lost is found out by reading. Errors are DeployFailed and keep AWS's own.
+// any failure; a call whose reply was lost is found out by reading. Errors are DeployFailed, or NotFound
+// of a version, and keep AWS's own.
 type Lambda struct {
 	client Client
 	bucket string
@@ -62,7 +63,7 @@ func (l *Lambda) Live(ctx context.Context, t deploy.Target) (version string, err
 
 // SetWeight gives version to that percentage of the alias's traffic, 0 to 100, and version from the rest. It is absolute:
 // whatever the alias said before, afterwards it says just this, read back. From may be empty at 100. An alias that somebody else
-// changes meanwhile is read anew and set again, a few times.
+// changes meanwhile is read anew and set again, a few times. NotFound where a version is gone.
 //
 // Still is asked between each read of the alias and the write that is held to the revision read; its error ends the call with
 // nothing more written. The alias is written even where it says all this already, so that it has a new revision afterwards. So

@@ -121,7 +121,7 @@ func (l *Lambda) configuration(ctx context.Context, t deploy.Target, version str
 	case err == nil:
 		return out, nil
 	case missing(err) && version != "":
-		return nil, deploy.Errorf(deploy.DeployFailed, "find version "+version+" of function "+t.Function, "it is gone; deploy its commit again to have a new one: %w", err)
+		return nil, deploy.Errorf(deploy.NotFound, "find version "+version+" of function "+t.Function, "it is gone: %w", err)
 	case missing(err):
 		return nil, settingf("target.function", err, "there is no Lambda function %q in this account and region; create it, or correct the setting in app.yaml and run slipway app apply", t.Function)
 	}
