@@ -270,3 +270,30 @@ func jsonValue(t *testing.T, value any) any {
 	}
 	return out
 }
+
+// TestWhatACommitMayNotDecide: what an app's owner decides isn't a commit's to say, at the top or for an environment, but for the two
+// settings that the owner's own word wins over.
+func TestWhatACommitMayNotDecide(t *testing.T) {
+	both := []string{"rollback_enabled", "environment_variables"}
+	settings := reflect.TypeFor[deploy.Settings]()
+	fields := []string{"source", "notifications", "name"}
+	for i := range settings.NumField() {
+		name, _, _ := strings.Cut(settings.Field(i).Tag.Get("json"), ",")
+		fields = append(fields, name)
+	}
+	for _, field := range fields {
+		if slices.Contains(both, field) {
+			continue
+		}
+		for path, text := range map[string]string{field: field + ": x", "environments.production." + field: "environments: {production: {" + field + ": x}}"} {
+			if _, err := config.Parse([]byte(text), "production"); deploy.KindOf(err) != deploy.Invalid || deploy.FieldOf(err) != path {
+				t.Errorf("a commit says %q: %v", text, err)
+			}
+		}
+	}
+	for _, field := range both {
+		if !slices.Contains(fields, field) {
+			t.Errorf("settings have no %s", field)
+		}
+	}
+}

@@ -96,7 +96,7 @@ func commitKeys(override bool) []key {
 			{name: "post_deploy", shape: script("After the release was deployed; a failure only warns.", nil)},
 			{name: "rollback", shape: script("Takes the change back; a script target's is "+deploy.DefaultRollback+" where none is given.", nil)},
 		}}},
-		{name: "environment_variables", shape: variables()},
+		{name: "environment_variables", shape: variables("For the scripts, by name, as they are. References to secrets are for app.yaml: a commit must not read what it likes.")},
 		{name: "health_check_path", shape: &shape{pattern: `^/[^ \t\r\n#\x00]*$`, about: "Appended to the environment's URL; 200 is healthy.",
 			standard: d.HealthCheckPath}},
 		{name: "health_check_timeout", shape: &shape{kind: whole, min: 1, max: deploy.MaxHealthCheckTimeout, about: "Seconds until a release that is not healthy has failed.",
@@ -122,9 +122,8 @@ func forget(keys []key) {
 	}
 }
 
-func variables() *shape {
-	return &shape{kind: table, name: variableRule, max: deploy.MaxVariables,
-		about: "For the scripts, by name. ssm:NAME and secretsmanager:NAME are looked up late.", each: &shape{}}
+func variables(about string) *shape {
+	return &shape{kind: table, name: variableRule, max: deploy.MaxVariables, about: about, each: &shape{}}
 }
 
 func hooks() *shape {
@@ -155,7 +154,7 @@ func appShape() *shape {
 		{name: "deploy_on_push", shape: &shape{kind: list, each: &shape{}}},
 		{name: "rollback_enabled", shape: &shape{kind: truth}},
 		{name: "runner", shape: &shape{enum: []string{string(deploy.RunnerFunction), string(deploy.RunnerCodeBuild)}}},
-		{name: "environment_variables", shape: variables()},
+		{name: "environment_variables", shape: variables("")},
 	}}
 	return &shape{kind: object, keys: []key{
 		{name: "name", need: true, shape: &shape{}},
