@@ -16,10 +16,15 @@ import (
 	"github.com/slipway-cd/slipway/internal/trigger"
 )
 
-// The names of the stack's queue and function.
-const (
-	deadEvents     = "slipway-dead-events"
-	commitFunction = "slipway-commit"
+// office is one of the stack's queues of dead letters, with the function that they are for.
+type office struct {
+	queue, function string
+	result          func(l *letter, answer []byte) error // reads what the function said
+}
+
+var (
+	commits       = office{"slipway-dead-events", "slipway-commit", (*letter).deployed}
+	notifications = office{"slipway-dead-notifications", "slipway-notify", (*letter).told}
 )
 
 // readSeconds is for how long nobody else gets a letter that is read: longer than ten calls of the function.
@@ -37,18 +42,19 @@ type letter struct {
 	failed  bool
 }
 
-// letters is the queue of dead events, and the function that they are for.
+// letters is an office that is open.
 type letters struct {
-	queue  *sqs.Client
+	office
+	sqs    *sqs.Client
 	url    *string
-	commit *lambda.Client
+	lambda *lambda.Client
 }
 
-func openLetters(ctx context.Context, cfg aws.Config) (*letters, error) {
-	l := &letters{queue: sqs.NewFromConfig(cfg), commit: lambda.NewFromConfig(cfg)}
-	out, err := l.queue.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: aws.String(deadEvents)})
+func openLetters(ctx context.Context, cfg aws.Config, o office) (*letters, error) {
+	l := &letters{office: o, sqs: sqs.NewFromConfig(cfg), lambda: lambda.NewFromConfig(cfg)}
+	out, err := l.sqs.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &o.queue})
 	if err != nil {
-		return nil, fmt.Errorf("find the queue %s: %w", deadEvents, err)
+		return nil, fmt.Errorf("find the queue %s: %w", o.queue, err)
 	}
 	l.url = out.QueueUrl
 	return l, nil
@@ -59,13 +65,13 @@ func (l *letters) each(ctx context.Context, limit int, take func(*letter) (bool,
 	left := map[*string]bool{}
 	defer func() { err = errors.Join(err, l.giveBack(context.WithoutCancel(ctx), left)) }()
 	for seen := 0; seen < limit; {
-		out, err := l.queue.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+		out, err := l.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 			QueueUrl: l.url, MaxNumberOfMessages: int32(min(10, limit-seen)), VisibilityTimeout: readSeconds, WaitTimeSeconds: 1,
 			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameSentTimestamp},
 			MessageAttributeNames:       []string{"All"},
 		})
 		if err != nil {
-			return fmt.Errorf("read the queue %s: %w", deadEvents, err)
+			return fmt.Errorf("read the queue %s: %w", l.queue, err)
 		}
 		if len(out.Messages) == 0 {
 			return nil
@@ -83,7 +89,7 @@ func (l *letters) each(ctx context.Context, limit int, take func(*letter) (bool,
 			if !done {
 				continue
 			}
-			if _, err := l.queue.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: l.url, ReceiptHandle: read.receipt}); err != nil {
+			if _, err := l.sqs.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: l.url, ReceiptHandle: read.receipt}); err != nil {
 				return fmt.Errorf("delete %s: %w; to send it again is harmless", read.ID, err)
 			}
 			delete(left, read.receipt)
@@ -97,7 +103,7 @@ func (l *letters) giveBack(ctx context.Context, receipts map[*string]bool) error
 	ctx, cancel := context.WithTimeout(ctx, time.Minute) // for maxLetters, one by one
 	defer cancel()
 	for receipt := range receipts {
-		_, err := l.queue.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: l.url, ReceiptHandle: receipt, VisibilityTimeout: 0})
+		_, err := l.sqs.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: l.url, ReceiptHandle: receipt, VisibilityTimeout: 0})
 		if err != nil {
 			return fmt.Errorf("give back an event, which else comes back in %d minutes: %w", readSeconds/60, err)
 		}
@@ -133,9 +139,14 @@ func readLetter(m types.Message) *letter {
 
 // sendAgain calls the function with the event, and waits for what it says.
 func (l *letters) sendAgain(ctx context.Context, read *letter) error {
-	out, err := l.commit.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(commitFunction), Payload: read.Event})
+	var batch struct{ DDBStreamBatchInfo json.RawMessage }
+	if _ = json.Unmarshal(read.Event, &batch); batch.DDBStreamBatchInfo != nil {
+		read.failed, read.Result = true, "only says where in the table's stream the records are: see slipway-notifications-dead in docs/operations.md"
+		return nil
+	}
+	out, err := l.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: &l.function, Payload: read.Event})
 	if err != nil {
-		return fmt.Errorf("call %s: %w", commitFunction, err)
+		return fmt.Errorf("call %s: %w", l.function, err)
 	}
 	if out.FunctionError != nil {
 		var said struct {
@@ -145,19 +156,40 @@ func (l *letters) sendAgain(ctx context.Context, read *letter) error {
 		read.failed, read.Result = true, "failed again: "+deploy.Cut(said.Message, 500)
 		return nil
 	}
-	var a trigger.Answer
-	if err := json.Unmarshal(out.Payload, &a); err != nil {
-		return fmt.Errorf("%s answered what this version does not know: %w", commitFunction, err)
+	if err := l.result(read, out.Payload); err != nil {
+		return fmt.Errorf("%s answered what this version does not know: %w", l.function, err)
 	}
-	read.Result = a.Ignored
+	return nil
+}
+
+// deployed is what came of an event.
+func (l *letter) deployed(answer []byte) error {
+	var a trigger.Answer
+	if err := json.Unmarshal(answer, &a); err != nil {
+		return err
+	}
+	l.Result = a.Ignored
 	for _, d := range a.Deployments {
-		if read.Result != "" {
-			read.Result += ", "
+		if l.Result != "" {
+			l.Result += ", "
 		}
-		read.Result += d.Deployment
+		l.Result += d.Deployment
 		if d.Note != "" {
-			read.Result += " (" + d.Note + ")"
+			l.Result += " (" + d.Note + ")"
 		}
+	}
+	return nil
+}
+
+// told is what came of a notification.
+func (l *letter) told(answer []byte) error {
+	var a struct{ Refused string }
+	if err := json.Unmarshal(answer, &a); err != nil {
+		return err
+	}
+	l.Result = "told"
+	if a.Refused != "" {
+		l.failed, l.Result = true, "refused for good: "+deploy.Cut(a.Refused, 500)
 	}
 	return nil
 }

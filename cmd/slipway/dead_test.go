@@ -21,6 +21,8 @@ func TestReadLetter(t *testing.T) {
 		"of eventbridge": {event, "Rate exceeded", event, "not delivered: Rate exceeded", `"Commit Pushed shop main aaaaaaaa"`},
 		"of codecommit": {`{"detail-type":"CodeCommit Repository State Change","detail":{"repositoryName":"shop","referenceName":"main","commitId":"bbbbbbbbbb"}}`, "",
 			`{"detail-type":"CodeCommit Repository State Change","detail":{"repositoryName":"shop","referenceName":"main","commitId":"bbbbbbbbbb"}}`, "", `"CodeCommit Repository State Change shop main bbbbbbbb"`},
+		"of a channel": {`{"requestPayload":{"channel":"github","event":{"detail":{"app":"shop","environment":"production","status":"failed","deployment":"deploy-1"}}},"responsePayload":{"errorMessage":"502"}}`, "",
+			`{"channel":"github","event":{"detail":{"app":"shop","environment":"production","status":"failed","deployment":"deploy-1"}}}`, "502", `"github shop production failed deploy-1"`},
 		"of anybody":   {"hello", "", `"hello"`, "it is no event", "unreadable"},
 		"of nothing":   {"", "", `""`, "it is no event", "unreadable"},
 		"with escapes": {"{\"detail-type\":\"\\u001b[31m\"}", "", "{\"detail-type\":\"\\u001b[31m\"}", "", `"\x1b[31m"`},
@@ -38,6 +40,24 @@ func TestReadLetter(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestTold: what a channel refuses stays, and so do records that the message only points to, which are never sent.
+func TestTold(t *testing.T) {
+	for answer, want := range map[string]letter{
+		`{}`:                        {Result: "told"},
+		`{"refused":"GitHub: 401"}`: {Result: "refused for good: GitHub: 401", failed: true},
+	} {
+		l := letter{}
+		if err := l.told([]byte(answer)); err != nil || l.Result != want.Result || l.failed != want.failed {
+			t.Errorf("%s: %v, %+v", answer, err, l)
+		}
+	}
+	body := `{"requestContext":{},"DDBStreamBatchInfo":{"shardId":"1"}}`
+	l := readLetter(types.Message{Body: &body})
+	if err := (&letters{office: notifications}).sendAgain(t.Context(), l); err != nil || !l.failed || !strings.Contains(l.Result, "slipway-notifications-dead") {
+		t.Errorf("%v, %+v", err, l)
 	}
 }
 

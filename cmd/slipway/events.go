@@ -19,9 +19,10 @@ const maxLetters = 1000
 
 type eventsOptions struct {
 	*program
-	limit  int
-	dryRun bool
-	drop   string
+	limit         int
+	dryRun        bool
+	drop          string
+	notifications bool
 }
 
 func newEvents(p *program) *cobra.Command {
@@ -39,19 +40,23 @@ func newEvents(p *program) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return list.list(cmd.Context()) },
 	}
 	show.Flags().IntVar(&list.limit, "limit", 20, "events at most")
+	show.Flags().BoolVar(&list.notifications, "notifications", false, "those that tell a channel of a deployment, instead of those that tell of commits")
 	o := &eventsOptions{program: p}
 	redrive := &cobra.Command{
-		Use: "redrive", Short: "Send them to the function commit again, and delete those that it could process", Args: noArgs,
-		Long: `Send the events that could not be processed to the function commit again.
+		Use: "redrive", Short: "Send them to their function again, and delete those that it could process", Args: noArgs,
+		Long: `Send the events that could not be processed to the function commit again, or with
+--notifications those that a channel could not be told to the function notify.
 
 One that it can process is deleted, any other stays. To send one twice is harmless:
-it is one deployment, and one that a later push has overtaken deploys nothing.
+it is one deployment, and one that a later push has overtaken deploys nothing;
+GitHub is told what holds by now. SNS and Slack get the same message twice.
 Exit code 1 where one failed again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.redrive(cmd.Context()) },
 	}
 	redrive.Flags().IntVar(&o.limit, "limit", 100, "events at most")
 	redrive.Flags().BoolVar(&o.dryRun, "dry-run", false, "only show what would be sent")
 	redrive.Flags().StringVar(&o.drop, "drop", "", "delete the event of that id instead, for good")
+	redrive.Flags().BoolVar(&o.notifications, "notifications", false, "those that tell a channel of a deployment, instead of those that tell of commits")
 	cmd.AddCommand(show, redrive)
 	return cmd
 }
@@ -67,7 +72,10 @@ func (o *eventsOptions) open(ctx context.Context) (*letters, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openLetters(ctx, at.aws)
+	if o.notifications {
+		return openLetters(ctx, at.aws, notifications)
+	}
+	return openLetters(ctx, at.aws, commits)
 }
 
 func (o *eventsOptions) list(ctx context.Context) error {
@@ -158,17 +166,26 @@ func visible(text string) string {
 
 // what says in a few words what the event tells.
 func (l *letter) what() string {
-	var e trigger.Event
+	var e struct {
+		trigger.Event
+		Channel string
+		Told    trigger.Event `json:"event"`
+	}
 	var d struct {
 		App, Repository, Commit, Branch         string
 		RepositoryName, ReferenceName, CommitID string
+		Environment, Status, Deployment         string
 	}
 	if err := json.Unmarshal(l.Event, &e); err != nil {
 		return "unreadable"
 	}
-	_ = json.Unmarshal(e.Detail, &d) // what can't be read is left out
 	text := e.Type
-	for _, word := range []string{d.App, d.Repository, d.RepositoryName, d.Branch, d.ReferenceName, deploy.ShortCommit(d.Commit), deploy.ShortCommit(d.CommitID)} {
+	if e.Channel != "" {
+		text, e.Detail = deploy.Cut(e.Channel, 80), e.Told.Detail
+	}
+	_ = json.Unmarshal(e.Detail, &d) // what can't be read is left out
+	for _, word := range []string{d.App, d.Repository, d.RepositoryName, d.Branch, d.ReferenceName, deploy.ShortCommit(d.Commit), deploy.ShortCommit(d.CommitID),
+		d.Environment, d.Status, d.Deployment} {
 		if word != "" {
 			text += " " + deploy.Cut(word, 80)
 		}

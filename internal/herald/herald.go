@@ -66,11 +66,16 @@ type Event struct {
 	Detail deploy.Change `json:"detail"`
 }
 
+// Answer is for whoever calls the function by hand.
+type Answer struct {
+	Refused string `json:"refused,omitempty"` // why the channel's other side doesn't take it
+}
+
 // Handle answers a call. Its error makes the stream, or Lambda for the bus, try again. What a channel's other side refuses for good
 // is no error: it is logged and counted, since another try would be refused too.
-func (h *Herald) Handle(ctx context.Context, c Call) error {
+func (h *Herald) Handle(ctx context.Context, c Call) (Answer, error) {
 	if c.Channel == "" {
-		return tell(ctx, h.Bus, c.Records)
+		return Answer{}, tell(ctx, h.Bus, c.Records)
 	}
 	change := &c.Event.Detail
 	err := h.pass(ctx, c.Channel, change)
@@ -79,13 +84,13 @@ func (h *Herald) Handle(ctx context.Context, c Call) error {
 	if errors.As(err, &r) {
 		h.Log.ErrorContext(ctx, "a notification was refused for good", append(attrs, "error", err.Error())...)
 		h.Metric(RefusedMetric, 1)
-		return nil
+		return Answer{Refused: err.Error()}, nil
 	}
 	if err != nil {
 		h.Log.WarnContext(ctx, "a notification failed, and is tried again", append(attrs, "error", err.Error())...)
-		return deploy.Errorf(deploy.Internal, c.Channel, "%s of %s: %w", change.Status, change.Deployment, err)
+		return Answer{}, deploy.Errorf(deploy.Internal, c.Channel, "%s of %s: %w", change.Status, change.Deployment, err)
 	}
-	return nil
+	return Answer{}, nil
 }
 
 // pass tells one channel of a change, where the app has that channel.

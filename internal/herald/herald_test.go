@@ -172,8 +172,13 @@ func newScene(t *testing.T) *scene {
 }
 
 func (s *scene) tell(channel, id string, status deploy.Status) error {
-	return s.Handle(context.Background(), herald.Call{Channel: channel, Event: herald.Event{Detail: deploy.Change{Version: 1, Deployment: id, App: "shop",
+	before := s.log.Len()
+	answer, err := s.Handle(context.Background(), herald.Call{Channel: channel, Event: herald.Event{Detail: deploy.Change{Version: 1, Deployment: id, App: "shop",
 		Environment: "production", Action: deploy.Deploy, CommitSHA: commit, Status: status, Time: time.Unix(1_800_000_000, 0).UTC()}}})
+	if logged := s.log.String()[before:]; (answer.Refused != "") != strings.Contains(logged, "refused for good") {
+		return fmt.Errorf("answers %q and logs %s", answer.Refused, logged)
+	}
+	return err
 }
 
 // shows is what GitHub shows of the commit: what was set last.
@@ -383,7 +388,7 @@ func TestWhoHasNoChannel(t *testing.T) {
 
 func TestSlackMessage(t *testing.T) {
 	s := newScene(t)
-	err := s.Handle(t.Context(), herald.Call{Channel: herald.Slack, Event: herald.Event{Detail: deploy.Change{Version: 1, Deployment: older, App: "shop", Environment: "production",
+	_, err := s.Handle(t.Context(), herald.Call{Channel: herald.Slack, Event: herald.Event{Detail: deploy.Change{Version: 1, Deployment: older, App: "shop", Environment: "production",
 		Action: deploy.Deploy, CommitSHA: commit, Branch: "<!channel>", Status: deploy.Failed, Dirty: true, Error: "a & b", Time: time.Unix(1_800_000_000, 0).UTC()}}})
 	want := "shop in production: deploy failed of 01234567 (&lt;!channel&gt;). The environment stays locked and needs a repair. a &amp; b\n" + older + ", 2027-01-15 08:00:00 UTC"
 	var got struct{ Text string }

@@ -90,14 +90,14 @@ func TestStreamGoesOn(t *testing.T) {
 		record(t, written("deployment", "running", "running", "3")), record(t, written("deployment", "running", "success", "4"))}
 	b := &bus{fail: "running"}
 	h := herald.Herald{Bus: b}
-	if err := h.Handle(t.Context(), herald.Call{Records: records}); err == nil || fmt.Sprint(b.told) != "[pending]" {
+	if _, err := h.Handle(t.Context(), herald.Call{Records: records}); err == nil || fmt.Sprint(b.told) != "[pending]" {
 		t.Errorf("%v, told %v", err, b.told)
 	}
 	b.fail = ""
-	if err := h.Handle(t.Context(), herald.Call{Records: records}); err != nil || fmt.Sprint(b.told) != "[pending pending running success]" {
+	if _, err := h.Handle(t.Context(), herald.Call{Records: records}); err != nil || fmt.Sprint(b.told) != "[pending pending running success]" {
 		t.Errorf("%v, told %v", err, b.told)
 	}
-	if err := h.Handle(t.Context(), herald.Call{Records: append([]herald.Record{record(t, written("deployment", "", "fine", "1"))}, records...)}); err == nil || len(b.told) != 4 {
+	if _, err := h.Handle(t.Context(), herald.Call{Records: append([]herald.Record{record(t, written("deployment", "", "fine", "1"))}, records...)}); err == nil || len(b.told) != 4 {
 		t.Errorf("one that can't be read: %v, told %v", err, b.told)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -325,6 +326,7 @@ func TestStatusesAreTold(t *testing.T) {
 	})
 	o.deployed(t, a)
 	o.failed(t, a)
+	o.deployed(t, a)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.tokens[0] != "Bearer a-token-of-github" || o.statuses[0]["context"] != "slipway/"+a.name+"/production" {
@@ -348,30 +350,50 @@ func (o *outside) failed(t *testing.T, a *app) {
 		defer o.mu.Unlock()
 		return len(o.messages), len(o.messages) >= before+2
 	})
-	dead := newInbox(t, "slipway-dead-notifications")
-	var letter struct {
-		RequestPayload  json.RawMessage               `json:"requestPayload"`
-		ResponsePayload struct{ ErrorMessage string } `json:"responsePayload"`
+	slipway, err := filepath.Abs("../../bin/slipway")
+	if err != nil {
+		t.Fatal(err)
 	}
-	waitFor(t, "GitHub's change to be a dead letter", func() (string, bool) {
-		for _, body := range dead.read() {
-			body = strings.ReplaceAll(body, `": `, `":`)
-			if strings.Contains(body, r.id) && strings.Contains(body, `"status":"success"`) && strings.Contains(body, `"channel":"github"`) {
-				if err := json.Unmarshal([]byte(body), &letter); err != nil {
-					t.Fatal(err)
-				}
-				return body, true
+	type letter struct {
+		Why, Result string
+		Event       struct {
+			Channel string
+			Event   struct{ Detail deploy.Change }
+		}
+	}
+	ofOurs := func(text string) map[string]letter {
+		var all []letter
+		if err := json.Unmarshal([]byte(text), &all); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		ours := map[string]letter{}
+		for _, l := range all {
+			if c := l.Event.Event.Detail; c.Deployment == r.id {
+				ours[l.Event.Channel+" "+string(c.Status)] = l
 			}
 		}
-		return "", false
+		return ours
+	}
+	letters := waitFor(t, "GitHub's changes to be dead letters", func() (map[string]letter, bool) {
+		ours := ofOurs(shell(t, nil, slipway, "events", "list", "--notifications", "--limit", "1000", "-o", "json"))
+		_, status := ours["github success"]
+		_, deployment := ours["github-deployments success"]
+		return ours, status && deployment && len(ours) >= 4
 	})
-	if text := letter.ResponsePayload.ErrorMessage; !strings.Contains(text, "github: success of "+r.id) || !strings.Contains(text, "502 Bad Gateway") {
-		t.Errorf("the letter says %q", text)
+	if why := letters["github success"].Why; !strings.Contains(why, "github: success of "+r.id) || !strings.Contains(why, "502 Bad Gateway") {
+		t.Errorf("the letter says %q", why)
+	}
+	if out, err := try(t, nil, slipway, "events", "redrive", "--notifications", "-o", "json"); err == nil || !strings.Contains(out, "502 Bad Gateway") || !strings.Contains(out, "failed again, and stay") {
+		t.Errorf("while GitHub still fails: %v\n%s", err, out)
 	}
 	set(false)
-	out, err := world.fn.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("slipway-notify"), Payload: letter.RequestPayload})
-	if err != nil || out.FunctionError != nil {
-		t.Fatalf("%v, %s", err, out.Payload)
+	for what, l := range ofOurs(shell(t, nil, slipway, "events", "redrive", "--notifications", "-o", "json")) {
+		if l.Result != "told" {
+			t.Errorf("%s: %+v", what, l)
+		}
+	}
+	if left := ofOurs(shell(t, nil, slipway, "events", "list", "--notifications", "--limit", "1000", "-o", "json")); len(left) != 0 {
+		t.Errorf("%d letters are left: %v", len(left), left)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
