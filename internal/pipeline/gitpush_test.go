@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ var tells = map[string]func(a *app, p push, text string){
 		a.t.Helper()
 		put(a.t, "default", trigger.OwnSource, trigger.OwnType, map[string]any{
 			"repository": a.Source.Repository, "branch": p.branch, "commit": p.after, "before": p.before, "pushed_at": p.at})
-		waitFor(a.t, "commit to say "+text, func() (int, bool) { return 0, a.logged("commit", text) })
+		waitFor(a.t, "commit to say "+text, func() (int, bool) { return 0, logged(a.t, "commit", a.name, text) })
 	},
 }
 
@@ -61,18 +62,18 @@ func (a *app) payload(p push) []byte {
 	return body
 }
 
-// logged tells whether a function has said a thing of the app.
-func (a *app) logged(function, text string) bool {
-	a.t.Helper()
+// logged tells whether a function has said all of this in a line of its log.
+func logged(t *testing.T, function string, all ...string) bool {
+	t.Helper()
 	pages := cloudwatchlogs.NewFilterLogEventsPaginator(cloudwatchlogs.NewFromConfig(world.cloud.Config()),
 		&cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/slipway-" + function)})
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(a.t.Context())
+		page, err := pages.NextPage(t.Context())
 		if err != nil {
-			a.t.Fatal(err)
+			t.Fatal(err)
 		}
 		for _, e := range page.Events {
-			if line := *e.Message; strings.Contains(line, `"`+a.name+`"`) && strings.Contains(line, text) || strings.Contains(line, " of "+a.name+" "+text) {
+			if !slices.ContainsFunc(all, func(text string) bool { return !strings.Contains(*e.Message, text) }) {
 				return true
 			}
 		}
@@ -119,7 +120,7 @@ func TestPushedGit(t *testing.T) {
 
 			topic := commit("topic")
 			repo.Push("topic/x")
-			tell(a, push{"topic/x", none, topic, at.Add(4 * time.Second)}, "deploys pushes to")
+			tell(a, push{"topic/x", none, topic, at.Add(4 * time.Second)}, " of "+a.name+" deploys pushes to")
 			a.serves("forced")
 			if all := a.deployments(); len(all) != 3 {
 				t.Errorf("%d deployments, want those of one, two and forced", len(all))

@@ -55,11 +55,19 @@ sys.exit(out["FailedEntryCount"])
 
 func put(t *testing.T, bus, source, kind string, detail map[string]any) {
 	t.Helper()
+	if out, err := offer(t, bus, source, kind, detail); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// offer is put of an event that may be refused.
+func offer(t *testing.T, bus, source, kind string, detail map[string]any) (string, error) {
+	t.Helper()
 	text, err := json.Marshal(detail)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shell(t, nil, filepath.Join("..", "..", ".slipway", "venv", "bin", "python3"), "-c", putEvent, bus, source, kind, string(text))
+	return try(t, nil, filepath.Join("..", "..", ".slipway", "venv", "bin", "python3"), "-c", putEvent, bus, source, kind, string(text))
 }
 
 // shell runs a command in the local cloud's environment, and gives what it prints.

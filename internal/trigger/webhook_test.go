@@ -325,6 +325,30 @@ func FuzzWebhook(f *testing.F) {
 	})
 }
 
+// FuzzSignature: nobody is let in whose header isn't the body's own signature, however it is written.
+func FuzzSignature(f *testing.F) {
+	body := []byte(`{"ref":"refs/tags/v1"}`)
+	good := sign(secret, body)
+	for _, header := range []string{"", good, strings.ToUpper(good), "sha256=" + strings.ToUpper(good[7:]), good + " ", good + "," + good, good[:70], "sha256=" + good, good[7:],
+		"sha256=", "sha256=é", "sha1=" + strings.Repeat("a", 40), strings.Repeat("sha256=", 1000)} {
+		f.Add(header, body)
+	}
+	f.Fuzz(func(t *testing.T, header string, body []byte) {
+		h := newHook(t)
+		r := delivery(body, secret)
+		r.Headers["X-Hub-Signature-256"] = header
+		own := sign(secret, body)
+		rest, named := strings.CutPrefix(header, "sha256=")
+		fits := named && strings.EqualFold(rest, own[len("sha256="):])
+		if status, says := h.send(t, r); len(body) <= trigger.MaxBody && fits == (status == 401) {
+			t.Errorf("%q: %d %s", header, status, says)
+		}
+		if strings.Contains(h.log.String(), own) {
+			t.Errorf("the log has the signature: %s", h.log)
+		}
+	})
+}
+
 func FuzzEvent(f *testing.F) {
 	for _, name := range []string{"codecommit.json", "pushed.json"} {
 		f.Add([]byte(fixture(f, name)))
