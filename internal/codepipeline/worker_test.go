@@ -76,11 +76,14 @@ func (w *world) handle(t *testing.T, parameters, token string, revisions ...stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	worker := codepipeline.Worker{Launcher: w, Records: w, Bundles: w, Pipelines: w, Convert: func(r io.ReaderAt, size int64, out io.Writer) error {
+	return w.worker().Handle(t.Context(), event)
+}
+
+func (w *world) worker() *codepipeline.Worker {
+	return &codepipeline.Worker{Launcher: w, Records: w, Bundles: w, Pipelines: w, Convert: func(r io.ReaderAt, size int64, out io.Writer) error {
 		_, err := io.Copy(out, io.NewSectionReader(r, 0, size))
 		return err
 	}}
-	return worker.Handle(t.Context(), event)
 }
 
 // TestWhichCommit: the parameters' own, else the artifact's, else the content's; and no artifact is looked at where commits are fetched.
@@ -144,6 +147,22 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// TestRecordedJob: an event as CodePipeline sends it is understood whole.
+func TestRecordedJob(t *testing.T) {
+	recorded, err := os.ReadFile("testdata/job.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{app: deploy.App{Name: "shop"}}
+	if err := w.worker().Handle(t.Context(), recorded); err != nil || len(w.requests) != 1 {
+		t.Fatalf("%v, told %q", err, w.told)
+	}
+	r := w.requests[0]
+	if r.App != "shop" || r.Environment != "staging" || r.CommitSHA != commit || r.Branch != "main" || r.Once.Key != "codepipeline/c0d76431-b0e7-xmpl-97e3-e8ee786eb6f6" || len(w.bundles) != 1 {
+		t.Errorf("%+v, bundles %v", r, w.bundles)
+	}
+}
+
 // TestOurFailures are for Lambda to try again: the pipeline's owner can't mend them.
 func TestOurFailures(t *testing.T) {
 	w := &world{fails: errors.New("the table is away")}
@@ -155,6 +174,11 @@ func TestOurFailures(t *testing.T) {
 func FuzzEvent(f *testing.F) {
 	f.Add([]byte(`{"CodePipeline.job":{"id":"j","data":{"actionConfiguration":{"configuration":{"UserParameters":"{\"app\":\"shop\",\"environment\":\"production\"}"}},"inputArtifacts":[{"revision":null}]}}}`))
 	f.Add([]byte(`{"CodePipeline.job":{"id":"j","data":{"continuationToken":"x"}}}`))
+	recorded, err := os.ReadFile("testdata/job.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(recorded)
 	f.Add([]byte(`[]`))
 	f.Fuzz(func(t *testing.T, event []byte) {
 		w := &world{app: deploy.App{Name: "shop"}, record: &deploy.Deployment{}}
