@@ -1,0 +1,146 @@
+package store_test
+
+import (
+	"context"
+	crand "crypto/rand"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/launch"
+	"github.com/slipway-cd/slipway/internal/store"
+	"github.com/slipway-cd/slipway/internal/trigger"
+)
+
+// unreliable is DynamoDB and Step Functions in a bad hour: three calls in ten don't do what was asked, or don't say that they did.
+type unreliable struct {
+	*dynamodb.Client
+	mu     sync.Mutex
+	starts map[string]int // of each execution, told or not
+}
+
+// attempt makes a write, or loses the request or its answer, or has it refused for the moment.
+func attempt[T any](write func() (*T, error), refused error) (*T, error) {
+	switch rand.IntN(10) {
+	case 0:
+		return nil, errLost
+	case 1:
+		_, _ = write()
+		return nil, errLost
+	case 2:
+		return nil, refused
+	}
+	return write()
+}
+
+func (u *unreliable) PutItem(ctx context.Context, in *dynamodb.PutItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+	return attempt(func() (*dynamodb.PutItemOutput, error) { return u.Client.PutItem(ctx, in, opts...) }, &types.TransactionConflictException{})
+}
+
+func (u *unreliable) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	return attempt(func() (*dynamodb.TransactWriteItemsOutput, error) {
+		return u.Client.TransactWriteItems(ctx, in, opts...)
+	},
+		&types.TransactionCanceledException{CancellationReasons: []types.CancellationReason{{Code: aws.String("ThrottlingError")}}})
+}
+
+// Start implements launch.Machine.
+func (u *unreliable) Start(_ context.Context, id string) (string, error) {
+	arn, err := attempt(func() (*string, error) {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.starts[id]++
+		return aws.String("arn:" + id), nil
+	}, errLost)
+	return aws.ToString(arn), err
+}
+
+// Stat implements launch.Sources: every commit was uploaded.
+func (*unreliable) Stat(context.Context, string, string) (*deploy.Bundle, error) {
+	return &deploy.Bundle{Key: "k"}, nil
+}
+
+// pushes are a branch's, some twice and three times, neighbours out of order, and each fourth puts back what was there three before.
+func pushes(app string, n int) (all []trigger.Push, newest string) {
+	begin := time.Now()
+	newest = fmt.Sprintf("%040x", 0)
+	for i := range n {
+		p := trigger.Push{App: app, Branch: "main", CommitSHA: fmt.Sprintf("%040x", 100+i), Before: newest, Pushed: begin.Add(time.Duration(i) * time.Millisecond)}
+		if i%4 == 3 {
+			p.CommitSHA = fmt.Sprintf("%040x", 100+i-3)
+		}
+		newest = p.CommitSHA
+		for range 1 + rand.IntN(3) {
+			all = append(all, p)
+		}
+	}
+	for i := range len(all) - 4 {
+		j := i + rand.IntN(4)
+		all[i], all[j] = all[j], all[i]
+	}
+	return all, newest
+}
+
+// TestPushesInABadHour: whatever is lost on the way, and in whatever order pushes come, three at a time, each tried again until it is
+// through: the newest one's deployment is started and has the last id, and none is left behind unstarted or made twice.
+func TestPushesInABadHour(t *testing.T) {
+	const name = "shop"
+	table := fmt.Sprintf("store-test-push-%d", time.Now().UnixNano()) // its app would be on other tests' pages
+	if err := createTable(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+	good, bad := store.New(db, table), &unreliable{Client: db, starts: map[string]int{}}
+	s := store.New(bad, table)
+	tr := &trigger.Trigger{Store: s, Launcher: &launch.Launcher{Store: s, Sources: bad, Machine: bad, Now: time.Now, Entropy: crand.Reader}}
+	settings := deploy.Settings{DeployOnPush: []string{"main"}}
+	if err := good.PutApp(t.Context(), &deploy.App{Name: name, Environments: map[string]deploy.Settings{"production": settings}}); err != nil {
+		t.Fatal(err)
+	}
+	all, newest := pushes(name, 24)
+	var wg sync.WaitGroup
+	work := make(chan trigger.Push)
+	for range 3 {
+		wg.Go(func() {
+			for p := range work {
+				_, err := tr.Push(t.Context(), p)
+				for try := 1; err != nil && try < 50; try++ {
+					_, err = tr.Push(t.Context(), p)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for _, p := range all {
+		work <- p
+	}
+	close(work)
+	wg.Wait()
+	tip, err := good.Tip(t.Context(), name, "production", "main")
+	if err != nil || tip == nil || tip.CommitSHA != newest {
+		t.Fatalf("the branch is at %+v, want %s; %v", tip, newest, err)
+	}
+	made, _, err := good.List(t.Context(), deploy.Query{App: name, Limit: deploy.MaxPage})
+	of := map[string]int{}
+	for _, d := range made {
+		if d.Status == deploy.Failed { // its start was not told; what came again made another
+			continue
+		}
+		of[d.CommitSHA]++
+		if bad.starts[d.ID] == 0 || d.ID > tip.Deployment || of[d.CommitSHA] > 2 { // two where it was put back
+			t.Errorf("%s of %s: started %d times, the %d. of its commit; the last is %s", d.ID, d.CommitSHA, bad.starts[d.ID], of[d.CommitSHA], tip.Deployment)
+		}
+	}
+	if err != nil || of[newest] == 0 {
+		t.Errorf("%d deployments of the newest; %v", of[newest], err)
+	}
+	t.Logf("%d events, %d records, deployments of each commit: %v", len(all), len(made), of)
+}
