@@ -67,7 +67,7 @@ func open(ctx context.Context) (*pipeline.Job, pipeline.Workshop, error) {
 	}
 	sources := source.NewS3(s3.NewFromConfig(cfg), os.Getenv("SLIPWAY_BUCKET"))
 	output := logs.New(cloudwatchlogs.NewFromConfig(cfg), os.Getenv("SLIPWAY_LOG_GROUP"))
-	job := &pipeline.Job{Folder: sources}
+	job := &pipeline.Job{Folder: sources, Seal: os.Getenv("SLIPWAY_SEAL")}
 	return job, pipeline.Workshop{
 		Desk:    pipeline.Desk{Records: job, Now: time.Now, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil))},
 		Sources: sources, Artifacts: sources, Secrets: secret.New(ssm.NewFromConfig(cfg), secretsmanager.NewFromConfig(cfg)),

@@ -94,15 +94,18 @@ func (a *app) answered(answer, sha string, left func(d *deploy.Deployment)) *run
 		a.t.Fatal(err)
 	}
 	id := deploy.NewID(time.Now(), entropy[:])
+	d := deploy.New(id, deploy.Deploy, a.name, "production", time.Now())
+	d.CommitSHA, d.Seal = sha, "the build's own"
+	if err := world.store.Create(a.t.Context(), d); err != nil {
+		a.t.Fatal(err)
+	}
 	if left != nil {
-		d := deploy.New(id, deploy.Deploy, a.name, "production", time.Now())
-		d.CommitSHA = sha
 		left(d)
-		if err := source.NewS3(world.s3, world.out.Bucket).PutResult(a.t.Context(), d); err != nil {
+		if err := source.NewS3(world.s3, world.out.Bucket).PutResult(a.t.Context(), d, d.Seal); err != nil {
 			a.t.Fatal(err)
 		}
 	}
-	input := fmt.Sprintf(`{"app":%q,"environment":"production","commit_sha":%q}`, a.name, sha)
+	input := fmt.Sprintf(`{"deployment":%q}`, id)
 	out, err := world.sfn.StartExecution(a.t.Context(), &sfn.StartExecutionInput{
 		StateMachineArn: aws.String(world.out.StateMachineARN + "#" + answer), Name: &id, Input: &input,
 	})

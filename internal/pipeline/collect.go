@@ -9,7 +9,7 @@ import (
 
 // Results are what builds left.
 type Results interface {
-	Result(ctx context.Context, id string) (*deploy.Deployment, error)
+	Result(ctx context.Context, id, seal string) (*deploy.Deployment, error)
 }
 
 // collected is what became of a build.
@@ -31,7 +31,7 @@ func (s *Build) collect(ctx context.Context, st *State, d *deploy.Deployment) (*
 		}
 	}
 	var err error
-	if c.result, err = s.result(ctx, d.ID); err != nil {
+	if c.result, err = s.result(ctx, d); err != nil {
 		return nil, err
 	}
 	if c.err = c.answer.verdict(c.result); c.err == nil {
@@ -48,13 +48,13 @@ func (s *Build) collect(ctx context.Context, st *State, d *deploy.Deployment) (*
 }
 
 // result reads what the build left; where that is nothing, or nothing that can be right, CodeBuild's own word has to do.
-func (s *Build) result(ctx context.Context, id string) (*deploy.Deployment, error) {
-	r, err := s.Results.Result(ctx, id)
+func (s *Build) result(ctx context.Context, d *deploy.Deployment) (*deploy.Deployment, error) {
+	r, err := s.Results.Result(ctx, d.ID, d.Seal)
 	switch deploy.KindOf(err) {
 	case deploy.NotFound:
 		return &deploy.Deployment{}, nil
 	case deploy.Invalid:
-		s.Log.Warn("a build left a result that can't be right", "deployment", id, "error", err)
+		s.Log.Warn("a build left a result that can't be right", "deployment", d.ID, "error", err)
 		return &deploy.Deployment{}, nil
 	}
 	return r, err
