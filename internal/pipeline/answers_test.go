@@ -161,6 +161,7 @@ func TestCodeBuildAnswers(t *testing.T) {
 		{"Empty", nil, deploy.Failed, deploy.Internal, "the build could not be run: States.TaskFailed", ""},
 		{"Empty", failed, deploy.Failed, deploy.TestFailed, "I am superseded", " test:failed"},
 		{"Succeeded", nil, deploy.Failed, deploy.Internal, "says that it succeeded and left no result", ""},
+		{"Succeeded", went("test build", func(d *deploy.Deployment) { d.Seal = "another build's" }), deploy.Failed, deploy.Internal, "says that it succeeded and left no result", ""},
 		{"Succeeded", went("test"), deploy.Failed, deploy.Internal, "says that it succeeded and left no result", " test:passed"},
 		{"Succeeded", failed, deploy.Failed, deploy.Internal, "says that it succeeded and left no result", " test:failed"},
 		{"Succeeded", went("test build"), deploy.Failed, deploy.BuildFailed, "artifact out/version: the build did not make it", " test:passed build:failed"},
