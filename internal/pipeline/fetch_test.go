@@ -224,8 +224,8 @@ func TestUnfetched(t *testing.T) {
 			if got := r.states(); got != wayUnfetched {
 				t.Errorf("states:\n%s, want\n%s", got, wayUnfetched)
 			}
-			if out := r.ended(); *out.Error != string(row.kind) || !strings.Contains(*out.Cause, d.Error) {
-				t.Errorf("the execution tells %s: %s", *out.Error, *out.Cause)
+			if out := r.ended(); deref(out.Error) != string(row.kind) || !strings.Contains(deref(out.Cause), d.Error) {
+				t.Errorf("the execution tells %s: %s", deref(out.Error), deref(out.Cause))
 			}
 			a.serves("zero")
 		})

@@ -74,13 +74,13 @@ func TestUnfetchedSSH(t *testing.T) {
 			r := a.deploy(sha)
 			d, out := r.wants(deploy.Failed), r.ended()
 			says := strings.NewReplacer("SERVER", server.Address, "HOST", fingerprint(t, server.HostKey)).Replace(row.says)
-			if d.ErrorKind != row.kind || !strings.HasPrefix(d.Error, says) || *out.Error != string(row.kind) || !strings.Contains(*out.Cause, says) {
-				t.Errorf("%s: %q; the execution %s: %s; want %s: %s", d.ErrorKind, d.Error, *out.Error, *out.Cause, row.kind, says)
+			if d.ErrorKind != row.kind || !strings.HasPrefix(d.Error, says) || deref(out.Error) != string(row.kind) || !strings.Contains(deref(out.Cause), says) {
+				t.Errorf("%s: %q; the execution %s: %s; want %s: %s", d.ErrorKind, d.Error, deref(out.Error), deref(out.Cause), row.kind, says)
 			}
 			if got := r.states(); got != wayUnfetched || d.Changed != nil {
 				t.Errorf("states:\n%s, want\n%s; changed %v", got, wayUnfetched, d.Changed)
 			}
-			if all := fmt.Sprintf("%+v %s", d, *out.Cause); strings.Contains(all, "PRIVATE KEY") || strings.Contains(all, firstLine(server.Key)) {
+			if all := fmt.Sprintf("%+v %s", d, deref(out.Cause)); strings.Contains(all, "PRIVATE KEY") || strings.Contains(all, firstLine(server.Key)) {
 				t.Errorf("the key is told: %s", all)
 			}
 			a.serves("zero")
