@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -17,14 +18,40 @@ import (
 // zipTime is every entry's time in a bundle that was a zip: zips of one commit carry the time of their making.
 var zipTime = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// A zip's list of entries is read into memory before anything of it can be counted, and takes several times its length there. So the
+// list is bounded: what stands at its end, and for each entry more than most need.
+const (
+	listEnd   = 80 << 10
+	listEntry = 1 << 10
+)
+
+// bounded fails once more was read than may be.
+type bounded struct {
+	r    io.ReaderAt
+	left int64
+}
+
+func (b *bounded) ReadAt(p []byte, off int64) (int, error) {
+	if b.left -= int64(len(p)); b.left < 0 {
+		return 0, errOver
+	}
+	return b.r.ReadAt(p, off)
+}
+
 // FromZip writes the zip of size bytes in r to w as a bundle, within l and by the rules of Unpack. The bytes depend on the entries'
 // names, content and modes alone. The error is Invalid or TooLarge and names the entry, or the one of r or w.
 func FromZip(r io.ReaderAt, size int64, l Limits, w io.Writer) error {
-	z, err := zip.NewReader(r, size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // the packer has its own rules for paths
+	l = l.orDefault()
+	list := &bounded{r, int64(listEnd + l.Entries*listEntry)}
+	z, err := zip.NewReader(list, size)
+	switch {
+	case list.left < 0:
+		return deploy.Errorf(deploy.TooLarge, op, "the zip's list of entries is too long; want at most %d entries", l.Entries)
+	case err != nil && !errors.Is(err, zip.ErrInsecurePath): // the packer has its own rules for paths
 		return deploy.Errorf(deploy.Invalid, op, "not a zip: %w", err)
 	}
-	if l = l.orDefault(); len(z.File) > l.Entries {
+	list.left = math.MaxInt64 // of the entries themselves the packer counts what they hold
+	if len(z.File) > l.Entries {
 		return deploy.Errorf(deploy.TooLarge, op, "the zip has %d entries; want at most %d", len(z.File), l.Entries)
 	}
 	slices.SortStableFunc(z.File, func(a, b *zip.File) int { return cmp.Compare(a.Name, b.Name) })

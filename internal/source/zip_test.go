@@ -3,9 +3,11 @@ package source_test
 import (
 	"archive/zip"
 	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +91,24 @@ func TestFromZipRefuses(t *testing.T) {
 		if _, err := fromZip(row.zip, source.Limits{Bytes: 1000, Entries: 3}); deploy.KindOf(err) != row.kind {
 			t.Errorf("%s: %v, want %s", name, err, row.kind)
 		}
+	}
+}
+
+// TestFromZipList: a zip of nothing but names is given up before its list is in memory. A list of the most entries that may be, with
+// names of common length, is none of that.
+func TestFromZipList(t *testing.T) {
+	many := func(n int) []byte {
+		var entries []zipped
+		for i := range n {
+			entries = append(entries, zipped{fmt.Sprintf("%s/%05d", strings.Repeat("folder/", 20), i), "", 0o644})
+		}
+		return zipOf(t, time.Now(), entries...)
+	}
+	if _, err := fromZip(many(2000), source.Limits{Entries: 3}); deploy.KindOf(err) != deploy.TooLarge || !strings.Contains(err.Error(), "list of entries is too long") {
+		t.Errorf("2000 entries where 3 may be: %v", err)
+	}
+	if _, err := fromZip(many(2000), source.Limits{Entries: 2021}); err != nil { // the folders count too
+		t.Errorf("2000 entries where as many may be: %v", err)
 	}
 }
 
