@@ -122,8 +122,9 @@ func TestStepFunctionsAction(t *testing.T) {
 	a.serves("one")
 }
 
-// TestStepFunctionsActionOvertaken: the action fails whose commit gave its place in the queue to a newer one's, since it is not live.
-func TestStepFunctionsActionOvertaken(t *testing.T) {
+// TestStepFunctionsActionCutShort: the action fails whose commit gave its place in the queue to a newer one's, and the one whose
+// deployment somebody cancelled, since neither is live.
+func TestStepFunctionsActionCutShort(t *testing.T) {
 	a := newApp(t)
 	a.Environments["staging"] = a.Environments["production"]
 	a.apply()
@@ -143,6 +144,14 @@ func TestStepFunctionsActionOvertaken(t *testing.T) {
 	}
 	if got := third(); !got.Succeeded || a.of(got).ID != d.SupersededBy {
 		t.Errorf("%+v; the second was superseded by %s", got, d.SupersededBy)
+	}
+	a.serves("third")
+
+	fourth := a.action("", a.commit("fourth", config(`deploy=echo half > "$SERVE/live"; sleep 60`)))
+	waitFor(t, "the fourth to be half done", func() (int, bool) { return 0, a.read("live") == "half" })
+	shell(t, nil, filepath.Join("..", "..", "bin", "slipway"), "cancel", a.head("staging").Holder.Deployment)
+	if got := fourth(); got.Succeeded || got.Status != "FAILED" || got.Error != string(deploy.Cancelled) || a.of(got).Status != deploy.Aborted {
+		t.Errorf("%+v", got)
 	}
 	a.serves("third")
 }
