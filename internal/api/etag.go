@@ -7,11 +7,12 @@ import (
 	"strings"
 )
 
-// tagged is a body whose version is its ETag: what If-Match takes. It says nothing of what else stands in the body, such as
-// a flag's usage, so that If-None-Match has no say there.
+// tagged is a body whose version is its ETag: what If-Match takes. It says nothing of a flag's usage, which If-None-Match passes
+// over, too, unless the usage decides which flags are there.
 type tagged struct {
 	version int64
 	body    any
+	byUsage bool // so that If-None-Match has no say
 }
 
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }

@@ -61,7 +61,7 @@ func (c *Control) listFlags(r *http.Request) (int, any, error) {
 	found := want.choose(s)
 	page := FlagPage{Flags: []board.Flag{}, Revision: s.Revision}
 	if len(found) == 0 {
-		return http.StatusOK, tagged{s.Revision, page}, nil
+		return http.StatusOK, tagged{version: s.Revision, body: page, byUsage: want.days != 0}, nil
 	}
 	seen, err := c.Flags.Seen(r.Context(), at.app, at.environment, found[0].Key, found[len(found)-1].Key)
 	if err != nil {
@@ -78,7 +78,7 @@ func (c *Control) listFlags(r *http.Request) (int, any, error) {
 		}
 		page.Flags = append(page.Flags, *f)
 	}
-	return http.StatusOK, tagged{s.Revision, page}, nil
+	return http.StatusOK, tagged{version: s.Revision, body: page, byUsage: want.days != 0}, nil
 }
 
 func filterOf(r *http.Request) (flagFilter, error) {
@@ -167,7 +167,7 @@ func (c *Control) getFlag(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	f.Usage = board.UsageOf(f.Entry, seen[key], c.Now(), staleDays)
-	return http.StatusOK, tagged{f.Version, f}, nil
+	return http.StatusOK, tagged{version: f.Version, body: f}, nil
 }
 
 func (c *Control) listVersions(r *http.Request) (int, any, error) {

@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -47,6 +48,60 @@ func TestETags(t *testing.T) {
 	tag("PUT "+preview+"/flags?dry_run=true", `{"flags":{}}`, revision)
 	tag("GET "+preview+"/flags.flagd.json", "", revision)
 	tag("PUT "+preview+"/flags if-match="+revision, `{"flags":{}}`, `"3"`)
+}
+
+// TestFlagsNotModified: a version that is known isn't sent again until the flag, or for what is of the whole environment anything in it,
+// changes. A flag that was deleted and made again has a version of its own.
+func TestFlagsNotModified(t *testing.T) {
+	h := served(t, world(t).Control(quiet()))
+	does := func(lines ...string) {
+		t.Helper()
+		for _, line := range lines {
+			line, body, _ := strings.Cut(line, " {")
+			if body != "" {
+				body = "{" + body
+			}
+			if w := ask(h, line, body); w.Code > 299 {
+				t.Fatalf("%s: %d %s", line, w.Code, w.Body)
+			}
+		}
+	}
+	does("PUT "+preview+`/flags/cart {"enabled":true}`, "PUT "+preview+`/flags/other {"enabled":true}`, "PUT "+preview+`/segments/staff {"==":[1,1]}`)
+	whole := []string{preview + "/flags", preview + "/flags?state=enabled&limit=1", preview + "/flags.flagd.json", preview + "/flags.flagd.json?format=slipway&notes=true",
+		preview + "/segments", preview + "/segments/staff"}
+	tags := map[string]string{}
+	modified := func(what, target string, want bool) {
+		t.Helper()
+		tag := tags[target]
+		for _, header := range []string{tag, "W/" + tag, `"other", W/` + tag} {
+			w := ask(h, "GET "+target+" if-none-match="+header, "")
+			if got := w.Code == http.StatusOK && w.Body.Len() > 0; got != want || !got && (w.Code != http.StatusNotModified || w.Body.Len() > 0 || w.Header().Get("Content-Type") != "") {
+				t.Errorf("%s, %s, If-None-Match %s: %d %s", what, target, header, w.Code, w.Body)
+			}
+			if got := w.Header().Get("ETag"); (got != tag) != want {
+				t.Errorf("%s, %s: the tag is %s, was %s", what, target, got, tag)
+			}
+		}
+		if w := ask(h, "GET "+target+" if-none-match=*", ""); w.Code != http.StatusNotModified {
+			t.Errorf("%s, %s, *: %d", what, target, w.Code)
+		}
+	}
+	for _, target := range append(whole, preview+"/flags/cart") {
+		tags[target] = ask(h, "GET "+target, "").Header().Get("ETag")
+		modified("nothing", target, false)
+	}
+	does("PATCH " + preview + `/flags/other if-match=* {"enabled":false}`)
+	modified("another flag", preview+"/flags/cart", false)
+	for _, target := range whole {
+		modified("another flag", target, true)
+	}
+	does("PATCH "+preview+`/flags/cart if-match=* {"archived":true}`, "DELETE "+preview+"/flags/cart if-match=*", "PUT "+preview+`/flags/cart {"enabled":true}`)
+	modified("made again", preview+"/flags/cart", true)
+	for _, line := range []string{"/flags?stale=30 if-none-match=*", "/flags/nothing if-none-match=*", "/segments/nothing if-none-match=*"} {
+		if w := ask(h, "GET "+preview+line, ""); w.Code == http.StatusNotModified {
+			t.Errorf("%s: %d", line, w.Code)
+		}
+	}
 }
 
 // TestWhoAndWhere: a version says who by API Gateway's word, not by the caller's.

@@ -107,7 +107,7 @@ func (c *Control) changeAll(r *http.Request, why string, dry bool, decide func(*
 		return 0, nil, err
 	}
 	out.Revision = s.Revision
-	return http.StatusOK, tagged{s.Revision, out}, nil
+	return http.StatusOK, tagged{version: s.Revision, body: out}, nil
 }
 
 func (c *Control) rehearse(r *http.Request, at site, decide func(*board.Draft, board.Match) error) (int, any, error) {
@@ -125,7 +125,7 @@ func (c *Control) rehearse(r *http.Request, at site, decide func(*board.Draft, b
 	}
 	out := changesOf(commit)
 	out.Revision, out.DryRun = s.Revision, true
-	return http.StatusOK, tagged{s.Revision, out}, nil
+	return http.StatusOK, tagged{version: s.Revision, body: out}, nil
 }
 
 func changesOf(commit *board.Commit) Changes {
@@ -172,9 +172,9 @@ func (c *Control) exportFlags(r *http.Request) (int, any, error) {
 		out.Notes = append(out.Notes, Fault{n.Path, n.Message})
 	}
 	if beside {
-		return http.StatusOK, tagged{s.Revision, out}, nil
+		return http.StatusOK, tagged{version: s.Revision, body: out}, nil
 	}
-	return http.StatusOK, tagged{s.Revision, noted{json.RawMessage(document), header(notes)}}, nil
+	return http.StatusOK, tagged{version: s.Revision, body: noted{json.RawMessage(document), header(notes)}}, nil
 }
 
 // Export is a document with what it can't say.

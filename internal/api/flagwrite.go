@@ -44,7 +44,7 @@ func (c *Control) change(r *http.Request, why string, decide func(d *board.Draft
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, tagged{f.Version, f}, nil
+	return http.StatusOK, tagged{version: f.Version, body: f}, nil
 }
 
 func (c *Control) putFlag(r *http.Request) (int, any, error) {

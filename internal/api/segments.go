@@ -27,7 +27,7 @@ func (c *Control) listSegments(r *http.Request) (int, any, error) {
 	if s.Revision == 0 {
 		return http.StatusOK, page, nil
 	}
-	return http.StatusOK, tagged{s.Revision, page}, nil
+	return http.StatusOK, tagged{version: s.Revision, body: page}, nil
 }
 
 func (c *Control) getSegment(r *http.Request) (int, any, error) {
@@ -43,7 +43,7 @@ func segmentOf(s *board.State, name string) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, tagged{s.Revision, Segment{*found, s.Revision}}, nil
+	return http.StatusOK, tagged{version: s.Revision, body: Segment{*found, s.Revision}}, nil
 }
 
 func (c *Control) state(r *http.Request) (*board.State, error) {

@@ -85,9 +85,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		header.Set("Allow", allow)
 	}
 	text := x.render(header, id)
-	if reads := r.Method == http.MethodGet || r.Method == http.MethodHead; reads && x.status == http.StatusOK && header.Get("ETag") == "" {
-		header.Set("ETag", tagOf(text))
-		if tags(r.Header.Values("If-None-Match"), tagOf(text)) {
+	if reads := r.Method == http.MethodGet || r.Method == http.MethodHead; reads && x.status == http.StatusOK {
+		if header.Get("ETag") == "" {
+			header.Set("ETag", tagOf(text))
+		}
+		if t, _ := x.body.(tagged); !t.byUsage && tags(r.Header.Values("If-None-Match"), header.Get("ETag")) {
 			x.status, text = http.StatusNotModified, nil
 			header.Del("Content-Type")
 		}
