@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
 	"github.com/aws/jsii-runtime-go"
 
-	"github.com/slipway-cd/slipway/internal/api"
+	"github.com/slipway-cd/slipway/internal/problem"
 )
 
 // refusal is one status of API Gateway's own, with all that it stands for.
@@ -31,7 +31,7 @@ func refusals() []refusal {
 // own words, since one template stands for several statuses there.
 func wordRefusals(rest awsapigateway.RestApi) {
 	for _, r := range refusals() {
-		urn, title := api.ProblemType(r.status)
+		urn, title := problem.Type(r.status)
 		headers := map[string]*string{"Content-Type": jsii.String("'application/problem+json'"), "X-Request-Id": jsii.String("context.requestId")}
 		if r.status == http.StatusTooManyRequests {
 			headers["Retry-After"] = jsii.String("'1'")

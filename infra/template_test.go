@@ -14,6 +14,7 @@ import (
 
 	"github.com/slipway-cd/slipway/infra"
 	"github.com/slipway-cd/slipway/internal/api"
+	"github.com/slipway-cd/slipway/internal/problem"
 )
 
 func TestRoutes(t *testing.T) {
@@ -79,7 +80,7 @@ func TestRefusalsAreProblems(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &p); err != nil {
 			t.Fatalf("%s: %v in %s", id, err, text)
 		}
-		urn, title := api.ProblemType(p.Status)
+		urn, title := problem.Type(p.Status)
 		if p.Type != urn || p.Title != title || p.Detail != "no" || p.RequestID != "$context.requestId" || r.text("StatusCode") != strconv.Itoa(p.Status) {
 			t.Errorf("%s: %+v", id, p)
 		}

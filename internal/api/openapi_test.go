@@ -24,6 +24,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/board"
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/flag"
+	"github.com/slipway-cd/slipway/internal/problem"
 	"github.com/slipway-cd/slipway/internal/trigger"
 )
 
@@ -98,7 +99,7 @@ func TestProblemTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := api.ProblemTypes()
+	want := problem.Types()
 	told := map[int]string{}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| ([0-9]{3}) \\|").FindAllStringSubmatch(string(manual), -1) {
 		status, _ := strconv.Atoi(row[2])
@@ -107,14 +108,14 @@ func TestProblemTypes(t *testing.T) {
 	if !maps.Equal(told, want) {
 		t.Errorf("docs/api.md has %v; the code %v", told, want)
 	}
-	var listed struct{ Type struct{ Enum []string } }
-	text, _ := json.Marshal(schemas(t)["Problem"]["properties"])
+	var listed struct{ Enum []string }
+	text, _ := json.Marshal(schemas(t)["ProblemType"])
 	if err := json.Unmarshal(text, &listed); err != nil {
 		t.Fatal(err)
 	}
-	slices.Sort(listed.Type.Enum)
-	if all := slices.Sorted(maps.Values(want)); !slices.Equal(listed.Type.Enum, all) {
-		t.Errorf("openapi.json has %v; the code %v", listed.Type.Enum, all)
+	slices.Sort(listed.Enum)
+	if all := slices.Sorted(maps.Values(want)); !slices.Equal(listed.Enum, all) {
+		t.Errorf("openapi.json has %v; the code %v", listed.Enum, all)
 	}
 }
 

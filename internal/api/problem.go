@@ -9,6 +9,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/flag"
 	"github.com/slipway-cd/slipway/internal/launch"
+	"github.com/slipway-cd/slipway/internal/problem"
 )
 
 // Problem is an error's answer, RFC 9457's application/problem+json.
@@ -49,37 +50,6 @@ var statuses = map[deploy.Kind]int{
 	deploy.Internal:          http.StatusInternalServerError,
 }
 
-// problemTypes names each status that the API answers an error with. 403 and 429 are API Gateway's, which the stack has
-// word them so.
-var problemTypes = map[int][2]string{
-	http.StatusBadRequest:            {"invalid", "The request can't be right"},
-	http.StatusForbidden:             {"forbidden", "The caller may not do that"},
-	http.StatusNotFound:              {"not-found", "There is no such thing"},
-	http.StatusMethodNotAllowed:      {"method-not-allowed", "The route has other methods"},
-	http.StatusConflict:              {"conflict", "The state of things forbids it"},
-	http.StatusPreconditionFailed:    {"precondition-failed", "Another version is there by now"},
-	http.StatusPreconditionRequired:  {"precondition-required", "The request must say which version it changes"},
-	http.StatusRequestEntityTooLarge: {"too-large", "The request is over a bound"},
-	http.StatusUnprocessableEntity:   {"key-reused", "The Idempotency-Key is another request's"},
-	http.StatusUnsupportedMediaType:  {"unsupported-media-type", "The body is not JSON"},
-	http.StatusTooManyRequests:       {"too-many-requests", "More requests came than are let in"},
-	http.StatusInternalServerError:   {"internal", "Something went wrong on our side"},
-}
-
-// ProblemTypes gives the type of each status that the API answers an error with.
-func ProblemTypes() map[int]string {
-	types := map[int]string{}
-	for status := range problemTypes {
-		types[status], _ = ProblemType(status)
-	}
-	return types
-}
-
-// ProblemType gives a status's type and title.
-func ProblemType(status int) (urn, title string) {
-	return "urn:slipway:problem:" + problemTypes[status][0], problemTypes[status][1]
-}
-
 // refusal is an error of the protocol, which has no Kind because nothing inside knows of it.
 type refusal struct {
 	status int
@@ -117,7 +87,7 @@ func problemOf(err error, requestID string) Problem {
 		status, field = http.StatusUnprocessableEntity, "Idempotency-Key"
 	}
 	p := Problem{Status: status}
-	p.Type, p.Title = ProblemType(status)
+	p.Type, p.Title = problem.Type(status)
 	if status == http.StatusInternalServerError {
 		p.Detail, p.RequestID = "the log has it under the request's id "+requestID, requestID
 		return p

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/problem"
 )
 
 // Lambda answers a request as API Gateway's REST API hands it over. What is our fault is the function's error, so that its
@@ -24,7 +25,7 @@ func (h *Webhook) Lambda(ctx context.Context, r events.APIGatewayProxyRequest) (
 	}
 	contentType := "application/json"
 	if err != nil {
-		status, text = problem(err)
+		status, text = render(err)
 		contentType = "application/problem+json"
 	}
 	level, attrs := slog.LevelInfo, []slog.Attr{slog.Int("status", status), slog.String("event", deploy.Cut(header.Get("X-GitHub-Event"), 80)),
@@ -74,8 +75,8 @@ func headerOf(r events.APIGatewayProxyRequest) http.Header {
 	return header
 }
 
-// problem renders an error. GitHub shows it to whoever set the webhook up.
-func problem(err error) (int, []byte) {
+// render words an error. GitHub shows it to whoever set the webhook up.
+func render(err error) (int, []byte) {
 	status, detail := http.StatusInternalServerError, ""
 	var r *refusal
 	if errors.As(err, &r) {
@@ -85,6 +86,7 @@ func problem(err error) (int, []byte) {
 	} else if kind == deploy.NotFound || kind == deploy.Conflict { // of an app that can't be deployed now: no bundle, dirty
 		status, detail = http.StatusConflict, err.Error()
 	}
-	text, _ := json.Marshal(map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail})
+	urn, title := problem.Type(status)
+	text, _ := json.Marshal(map[string]any{"type": urn, "title": title, "status": status, "detail": detail})
 	return status, text
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/slipway-cd/slipway/internal/api/apitest"
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/problem"
 	"github.com/slipway-cd/slipway/internal/trigger"
 )
 
@@ -85,6 +86,13 @@ func (h *hook) send(t testing.TB, r events.APIGatewayProxyRequest) (int, string)
 	}
 	if !json.Valid([]byte(out.Body)) {
 		t.Errorf("no JSON: %s", out.Body)
+	}
+	if out.StatusCode >= 400 {
+		var p struct{ Type, Title, Detail string }
+		_ = json.Unmarshal([]byte(out.Body), &p)
+		if known := problem.Types()[out.StatusCode]; known == "" || p.Type != known || p.Title == "" || p.Detail == "" || out.Headers["Content-Type"] != "application/problem+json" {
+			t.Errorf("%d is no problem of that status: %s, %v", out.StatusCode, out.Body, out.Headers)
+		}
 	}
 	return out.StatusCode, out.Body
 }
