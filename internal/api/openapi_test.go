@@ -288,3 +288,30 @@ func TestContractTells(t *testing.T) {
 		}
 	}
 }
+
+// TestAppExamples lets in each form of an app that the document shows: every kind of source, every channel.
+func TestAppExamples(t *testing.T) {
+	var doc struct {
+		Paths map[string]struct {
+			Put struct {
+				RequestBody struct {
+					Content map[string]struct {
+						Examples map[string]struct{ Value json.RawMessage }
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(api.Document(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	examples := doc.Paths["/v1/apps/{app}"].Put.RequestBody.Content["application/json"].Examples
+	if len(examples) < 4 {
+		t.Fatalf("%d examples of apps", len(examples))
+	}
+	for name, example := range examples {
+		if w := ask(served(t, world(t).Control(quiet())), "PUT /v1/apps/shop", string(example.Value)); w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
