@@ -79,8 +79,10 @@ func (c *Cloud) serverEnv() ([]string, error) {
 	return append(env, own...), err
 }
 
+// ministackEnv lets it have as many threads as functions may hang: each keeps one until it times out, and when all of its 64 are kept,
+// nothing is answered any more.
 func (c *Cloud) ministackEnv() ([]string, error) {
-	return []string{"BIND_HOST=" + host, "GATEWAY_PORT=" + strconv.Itoa(c.Port), "MINISTACK_HOST=" + host,
+	return []string{"MINISTACK_WORKER_THREADS=1000", "BIND_HOST=" + host, "GATEWAY_PORT=" + strconv.Itoa(c.Port), "MINISTACK_HOST=" + host,
 		"MINISTACK_REGION=" + Region, "SFTP_ENABLED=0"}, nil
 }
 

@@ -356,7 +356,7 @@ func (r *run) record() *deploy.Deployment {
 func waitFor[T any](t *testing.T, what string, look func() (T, bool)) T {
 	t.Helper()
 	var last T
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		v, ok := look()
 		if ok {
 			return v

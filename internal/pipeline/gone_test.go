@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 )
 
 // gate is a script that waits until the test opens it.
@@ -85,6 +86,7 @@ func (f *lambdaApp) gated(version string) string {
 
 // TestAliasIsGone deletes the target's alias under a deployment, which can neither go live then nor be taken back.
 func TestAliasIsGone(t *testing.T) {
+	localtest.Needs(t, localtest.AliasAgain)
 	f := newLambdaApp(t)
 	one := f.deploy(f.version("one")).wants(deploy.Success)
 	r := f.deploy(f.gated("two"))

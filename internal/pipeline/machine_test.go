@@ -1,6 +1,8 @@
 package pipeline_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -232,11 +234,14 @@ func TestAppsAndEnvironmentsApart(t *testing.T) {
 	staging.Variables = map[string]string{"SERVE": t.TempDir()}
 	a.Environments["staging"] = staging
 	a.apply()
-	slow := a.start(map[string]any{"commit_sha": a.commit("one", config(`deploy=cp out/version "$SERVE/live"; sleep 3`)), "environment": "staging"})
+	slow := a.start(map[string]any{"commit_sha": a.commit("one", config("deploy="+gate+`cp out/version "$SERVE/live"`)), "environment": "staging"})
 	waitFor(t, "staging's turn", func() (int, bool) { return 0, a.head("staging").Holder != nil })
 	a.deploy(a.commit("two", config())).wants(deploy.Success)
 	if a.head("staging").Holder == nil {
 		t.Error("production waited for staging")
+	}
+	if err := os.WriteFile(filepath.Join(staging.Variables["SERVE"], "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	slow.ended()
 	a.serves("two")

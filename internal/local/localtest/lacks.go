@@ -16,6 +16,7 @@ const (
 	SameName       Case = "StartExecution with the name of a running one"
 	MachineTimeOut Case = "TIMED_OUT"
 	FailedTarget   Case = "failed events' destination"
+	AliasAgain     Case = "an alias that is made again"
 )
 
 // Lack tells which engines lack a case, and why. An endpoint is asked for nothing that an engine here can't do: nobody knows what
@@ -30,6 +31,7 @@ type Lack struct {
 var Lacks = []Lack{
 	{CodeBuild, []local.Engine{local.LocalStack, local.Remote}, "it has no CodeBuild; MiniStack runs builds by our own builds.py"},
 	{FailedTarget, []local.Engine{local.LocalStack, local.Remote}, "EventBridge's events are not tried again, and failed ones go nowhere"},
+	{AliasAgain, []local.Engine{local.LocalStack, local.Remote}, "its function URL answers 403 from then on"},
 	{SameName, []local.Engine{local.MiniStack, local.Remote}, "it answers ExecutionAlreadyExists where AWS answers 200"},
 	{MachineTimeOut, []local.Engine{local.MiniStack, local.Remote}, "the machine's own TimeoutSeconds is not heeded"},
 }

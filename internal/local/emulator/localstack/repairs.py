@@ -1,4 +1,6 @@
 """What localstack-core 2026.3.0 lacks or does wrong, as far as Slipway's stack meets it."""
+import datetime
+import json
 import os
 import re
 import subprocess
@@ -155,6 +157,39 @@ def stops_at_once():
     execution.Execution.stop = stop_now
 
 
+def ends_in_milliseconds():
+    """The event of an execution's end has its dates as text. Step Functions sends milliseconds since 1970."""
+    from localstack.services.stepfunctions.backend import execution
+
+    client = execution.Execution._get_events_client
+
+    class Client:
+        def __init__(self, inner):
+            self.inner = inner
+
+        def put_events(self, Entries):
+            for entry in Entries:
+                detail = json.loads(entry["Detail"])
+                for name in ("startDate", "stopDate"):
+                    if detail.get(name):
+                        detail[name] = int(datetime.datetime.fromisoformat(detail[name]).timestamp() * 1000)
+                entry["Detail"] = json.dumps(detail)
+            return self.inner.put_events(Entries=Entries)
+
+    execution.Execution._get_events_client = lambda self: Client(client(self))
+
+
+def schedules_that_stop():
+    """A rule with a schedule goes on when it is disabled, and one that was made disabled never starts."""
+    from localstack.services.events.rule import RuleService
+    from localstack.services.events.scheduler import JobScheduler
+
+    def create(self, send):
+        self.job_id = JobScheduler.instance().add_job(lambda *_: self.rule.state == "ENABLED" and send(), self.schedule_cron)
+
+    RuleService.create_schedule_job = create
+
+
 def apply(jars, java):
     functions_as_processes()
     dynamodb(jars, java)
@@ -164,3 +199,5 @@ def apply(jars, java):
     signed_requests()
     codebuild_projects()
     stops_at_once()
+    schedules_that_stop()
+    ends_in_milliseconds()
