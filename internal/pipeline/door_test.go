@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/remote/remotetest"
 )
 
@@ -56,6 +57,13 @@ func TestCLI(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/cli",
+		Condition: func(name string) (bool, error) { // what a script needs of the engine
+			why, lacks := localtest.Lacking(map[string]localtest.Case{"codebuild": localtest.CodeBuild, "caller": localtest.CallerName}[name])
+			if lacks {
+				t.Log(why)
+			}
+			return !lacks, nil
+		},
 		Setup: func(env *testscript.Env) error {
 			for _, v := range world.cloud.Environ(world.out) {
 				name, value, _ := strings.Cut(v, "=")

@@ -1,6 +1,7 @@
 package localtest
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -16,6 +17,7 @@ const (
 	SameName       Case = "StartExecution with the name of a running one"
 	MachineTimeOut Case = "TIMED_OUT"
 	FailedTarget   Case = "failed events' destination"
+	CallerName     Case = "who signed a request"
 	AliasAgain     Case = "an alias that is made again"
 )
 
@@ -31,6 +33,7 @@ type Lack struct {
 var Lacks = []Lack{
 	{CodeBuild, []local.Engine{local.LocalStack, local.Remote}, "it has no CodeBuild; MiniStack runs builds by our own builds.py"},
 	{FailedTarget, []local.Engine{local.LocalStack, local.Remote}, "EventBridge's events are not tried again, and failed ones go nowhere"},
+	{CallerName, []local.Engine{local.LocalStack, local.Remote}, "API Gateway tells a function no ARN"},
 	{AliasAgain, []local.Engine{local.LocalStack, local.Remote}, "its function URL answers 403 from then on"},
 	{SameName, []local.Engine{local.MiniStack, local.Remote}, "it answers ExecutionAlreadyExists where AWS answers 200"},
 	{MachineTimeOut, []local.Engine{local.MiniStack, local.Remote}, "the machine's own TimeoutSeconds is not heeded"},
@@ -39,9 +42,17 @@ var Lacks = []Lack{
 // Needs leaves a test out, with the reason, on an engine that can't judge it.
 func Needs(tb testing.TB, c Case) {
 	tb.Helper()
+	if why, lacks := Lacking(c); lacks {
+		tb.Skip(why)
+	}
+}
+
+// Lacking tells whether this run's engine can't judge a case, and why.
+func Lacking(c Case) (why string, lacks bool) {
 	for _, lack := range Lacks {
 		if lack.Case == c && slices.Contains(lack.Engines, Engine()) {
-			tb.Skipf("left out on %s: %s: %s", Engine(), c, lack.Why)
+			return fmt.Sprintf("left out on %s: %s: %s", Engine(), c, lack.Why), true
 		}
 	}
+	return "", false
 }
