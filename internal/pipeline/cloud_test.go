@@ -57,28 +57,16 @@ func TestMain(m *testing.M) {
 		fetchBriefly() // and doesn't come back
 	}
 	flag.Parse()
-	code, err := withWorld(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "the local cloud:", err)
-		code = 1
+	if testing.Short() {
+		os.Exit(m.Run())
 	}
-	os.Exit(code)
+	localtest.Main(m, "../..", makeWorld)
 }
 
-func withWorld(m *testing.M) (int, error) {
-	if testing.Short() {
-		return m.Run(), nil
-	}
-	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer stop()
-	cloud, err := localtest.Start(ctx, "../..")
-	if err != nil {
-		return 0, err
-	}
-	defer cloud.Stop() //nolint:errcheck // the tests' verdict counts
+func makeWorld(ctx context.Context, cloud *local.Cloud) (undo func(), err error) {
 	out, err := cloud.Deploy(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	cfg := cloud.Config()
 	world.cloud, world.out = cloud, out
@@ -86,11 +74,7 @@ func withWorld(m *testing.M) (int, error) {
 	world.flags = store.NewFlags(dynamodb.NewFromConfig(cfg), out.FlagsTable)
 	world.sfn, world.s3, world.fn = sfn.NewFromConfig(cfg), s3.NewFromConfig(cfg), lambda.NewFromConfig(cfg)
 	world.bus = eventbridge.NewFromConfig(cfg)
-	if err := errors.Join(shut(ctx), trust(ctx)); err != nil {
-		return 0, err
-	}
-	defer reopen() // the cloud may be another's, and stays
-	return m.Run(), nil
+	return reopen, errors.Join(shut(ctx), trust(ctx))
 }
 
 // trust has the function fetch take the tests' git servers for real ones, whose certificate a known authority signed. Nothing is
@@ -125,6 +109,7 @@ func shut(ctx context.Context) error {
 	return nil
 }
 
+// reopen is for a cloud that is another's, and stays.
 func reopen() {
 	for _, rule := range rules {
 		_, _ = world.bus.EnableRule(context.Background(), &eventbridge.EnableRuleInput{Name: &rule})

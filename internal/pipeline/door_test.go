@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -58,7 +59,11 @@ func TestCLI(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/cli",
 		Condition: func(name string) (bool, error) { // what a script needs of the engine
-			why, lacks := localtest.Lacking(map[string]localtest.Case{"codebuild": localtest.CodeBuild, "caller": localtest.CallerName}[name])
+			c, known := map[string]localtest.Case{"codebuild": localtest.CodeBuild, "caller": localtest.CallerName}[name]
+			if !known {
+				return false, fmt.Errorf("no condition is called %s", name)
+			}
+			why, lacks := localtest.Lacking(c)
 			if lacks {
 				t.Log(why)
 			}

@@ -5,17 +5,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local"
 	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/source"
 )
@@ -25,24 +24,10 @@ const commit = "0123456789abcdef0123456789abcdef01234567"
 var client *s3.Client // of the cloud that all tests share
 
 func TestMain(m *testing.M) {
-	code, err := withCloud(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "the local cloud:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withCloud(m *testing.M) (int, error) {
-	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer stop()
-	cloud, err := localtest.Start(ctx, "../..")
-	if err != nil {
-		return 0, err
-	}
-	defer cloud.Stop() //nolint:errcheck // the tests' verdict counts
-	client = s3.NewFromConfig(cloud.Config())
-	return m.Run(), nil
+	localtest.Main(m, "../..", func(_ context.Context, c *local.Cloud) (func(), error) {
+		client = s3.NewFromConfig(c.Config())
+		return nil, nil
+	})
 }
 
 // bucket is a test's own.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local"
 	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/store"
 )
@@ -25,28 +25,13 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := withTable(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "the local cloud:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withTable(m *testing.M) (int, error) {
-	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer stop()
-	cloud, err := localtest.Start(ctx, "../..")
-	if err != nil {
-		return 0, err
-	}
-	defer cloud.Stop() //nolint:errcheck // the tests' verdict counts
-	db = dynamodb.NewFromConfig(cloud.Config())
-	if err := createTable(ctx, table); err != nil {
-		return 0, err
-	}
-	defer db.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &table}) //nolint:errcheck // the cloud may be another's, and stays
-	return m.Run(), nil
+	localtest.Main(m, "../..", func(ctx context.Context, c *local.Cloud) (func(), error) {
+		db = dynamodb.NewFromConfig(c.Config())
+		undo := func() { // the cloud may be another's, and stays
+			_, _ = db.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &table})
+		}
+		return undo, createTable(ctx, table)
+	})
 }
 
 // createTable makes the table as infra's template does.

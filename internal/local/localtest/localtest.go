@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"testing"
+	"time"
 
 	"github.com/slipway-cd/slipway/internal/local"
 )
@@ -30,6 +32,35 @@ func Engine() local.Engine {
 
 // Name is one that no other run has given: what tests make in a cloud must not meet what others made there.
 func Name(kind string) string { return kind + "-" + strings.ToLower(rand.Text()[:8]) }
+
+// Main runs a package's tests on one cloud that all share, once prepare has put into it what they need. What prepare gives back, if it
+// does, is called when they have run.
+func Main(m *testing.M, root string, prepare func(ctx context.Context, c *local.Cloud) (undo func(), err error)) {
+	code, err := run(m, root, prepare)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "the local cloud:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M, root string, prepare func(context.Context, *local.Cloud) (func(), error)) (int, error) {
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer stop()
+	cloud, err := Start(ctx, root)
+	if err != nil {
+		return 0, err
+	}
+	defer cloud.Stop() //nolint:errcheck // the tests' verdict counts
+	undo, err := prepare(ctx, cloud)
+	if err != nil {
+		return 0, err
+	}
+	if undo != nil {
+		defer undo()
+	}
+	return m.Run(), nil
+}
 
 // Start starts a private cloud of the engine that the environment names, or takes the one that runs there.
 func Start(ctx context.Context, root string) (*local.Cloud, error) {
