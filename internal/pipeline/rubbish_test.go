@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestWebhookRubbish(t *testing.T) {
 		t.Errorf("a bad signature: %s %s; %d deployments", status, says, len(a.deployments()))
 	}
 	many := a.commits(right, 2000)
-	if says, status := a.hook(many, "push", a.name); status != "202" || !strings.Contains(says, launched) {
+	if says, status := a.hook(many, "push", a.name); status != "202" || !fits(says, launched) {
 		t.Errorf("2,000 commits in %d bytes: %s %s", len(many), status, says)
 	}
 	a.liveIs(sha)
@@ -95,7 +96,11 @@ func TestEventRubbish(t *testing.T) {
 		if kept := strings.Contains(out, "no rule for it"); kept != row.kept || kept != (err != nil) {
 			t.Errorf("%s: %v, %s", name, err, out)
 		}
-		waitFor(t, name+" to be told of", func() (int, bool) { return 0, logged(t, "commit", row.says...) })
+		waitFor(t, name+" to be told of", func() (int, bool) {
+			return 0, logged(t, "commit", func(line string) bool {
+				return !slices.ContainsFunc(row.says, func(part string) bool { return !strings.Contains(line, part) })
+			})
+		})
 	}
 	if n := len(a.deployments()); n != 0 {
 		t.Errorf("%d deployments, want none", n)

@@ -227,13 +227,22 @@ const (
 // moments apart, what the push says it replaced. One that doesn't say puts no old commit back, since the same push told
 // through two doors has two times.
 func place(tip *deploy.Tip, p Push) int {
-	switch {
-	case tip == nil, tip.CommitSHA == p.CommitSHA:
+	if tip == nil || tip.CommitSHA == p.CommitSHA {
 		return next
-	case p.Pushed.Before(tip.Pushed), p.Pushed.Equal(tip.Pushed) && p.CommitSHA == tip.Before && p.Before != tip.CommitSHA:
+	}
+	switch since := compare(p.Pushed, tip.Pushed); {
+	case since < 0, since == 0 && p.CommitSHA == tip.Before && p.Before != tip.CommitSHA:
 		return late
-	case p.Before == tip.CommitSHA, p.Before != "" && p.Pushed.After(tip.Pushed):
+	case p.Before == tip.CommitSHA, p.Before != "" && since > 0:
 		return anew
 	}
 	return next
+}
+
+// compare orders two times of pushes. Some doors have whole seconds, which lie before what another door says of that second.
+func compare(a, b time.Time) int {
+	if a.Nanosecond() == 0 || b.Nanosecond() == 0 {
+		a, b = a.Truncate(time.Second), b.Truncate(time.Second)
+	}
+	return a.Compare(b)
 }

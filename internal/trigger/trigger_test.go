@@ -50,8 +50,18 @@ func world(t testing.TB) (*apitest.Cloud, *trigger.Trigger, *machine) {
 			c.Upload(name, sha(digit))
 		}
 	}
-	l := &launch.Launcher{Store: c, Sources: c, Machine: m, Now: c.Now, Entropy: rand.Reader}
+	l := &launch.Launcher{Store: c, Sources: heavy{c}, Machine: m, Now: c.Now, Entropy: rand.Reader}
 	return c, &trigger.Trigger{Store: c, Launcher: l}, m
+}
+
+// heavy is a cloud where the bundle of commit e is over its bound.
+type heavy struct{ *apitest.Cloud }
+
+func (h heavy) Stat(ctx context.Context, app, commit string) (*deploy.Bundle, error) {
+	if commit == sha("e") {
+		return nil, deploy.Errorf(deploy.TooLarge, "source", "the bundle holds too many bytes")
+	}
+	return h.Cloud.Stat(ctx, app, commit)
 }
 
 func commits(t *testing.T, tr *trigger.Trigger) func(event string) (*trigger.Answer, error) {
@@ -142,9 +152,9 @@ func TestEvents(t *testing.T) {
 }
 
 // push sends a push of our own event, with times in seconds after nine; before is left out where it is "".
-func push(t *testing.T, send func(string) (*trigger.Answer, error), commit, before string, second int) trigger.Launched {
+func push(t *testing.T, send func(string) (*trigger.Answer, error), commit, before string, second float64) trigger.Launched {
 	t.Helper()
-	detail := map[string]any{"app": "plain", "branch": "main", "commit": sha(commit), "pushed_at": nine.Add(time.Duration(second) * time.Second)}
+	detail := map[string]any{"app": "plain", "branch": "main", "commit": sha(commit), "pushed_at": nine.Add(time.Duration(second * float64(time.Second)))}
 	if before != "" {
 		detail["before"] = sha(before)
 	}
@@ -163,7 +173,7 @@ func push(t *testing.T, send func(string) (*trigger.Answer, error), commit, befo
 func TestOnce(t *testing.T) {
 	type sent struct {
 		commit, before string
-		second         int
+		second         float64
 		want           string // the number of its deployment, from 1
 	}
 	for name, each := range map[string][]sent{
@@ -178,6 +188,10 @@ func TestOnce(t *testing.T) {
 		"another door, without before":   {{"a", "9", 1, "1"}, {"b", "a", 2, "2"}, {"a", "", 9, "1"}},
 		"overtaken":                      {{"b", "a", 2, "1"}, {"a", "9", 1, "1"}},
 		"overtaken in one second":        {{"b", "a", 1, "1"}, {"a", "9", 1, "1"}},
+		"a door with whole seconds":      {{"a", "9", 1.9, "1"}, {"b", "a", 1, "2"}, {"c", "b", 1.95, "3"}},
+		"overtaken at such a door":       {{"b", "a", 1, "1"}, {"a", "9", 1.3, "1"}},
+		"at such a door, without before": {{"a", "9", 1.9, "1"}, {"b", "", 1, "2"}},
+		"overtaken within a second":      {{"b", "a", 1.9, "1"}, {"a", "", 1.3, "1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, tr, _ := world(t)
