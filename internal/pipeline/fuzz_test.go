@@ -1,8 +1,11 @@
 package pipeline_test
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/pipeline"
@@ -35,6 +38,62 @@ func FuzzInput(f *testing.F) {
 		}
 		if again, err := pipeline.ParseInput(text); err != nil || *again != *in {
 			t.Errorf("%q gives %+v, and %s gives %+v, %v", raw, in, text, again, err)
+		}
+	})
+}
+
+// looked counts what Sweep asks of the records, all of which are of others.
+type looked struct {
+	pipeline.Records
+	ids  []string
+	open int
+}
+
+func (l *looked) Deployment(_ context.Context, id string) (*deploy.Deployment, error) {
+	l.ids = append(l.ids, id)
+	return nil, deploy.Errorf(deploy.NotFound, "deployment", "there is none")
+}
+
+func (l *looked) Open(context.Context) ([]string, error) {
+	l.open++
+	return nil, nil
+}
+
+// FuzzSwept: what is no event is Invalid and looks at nothing, one about an execution looks at one deployment, the same each time,
+// and any other at all that are open.
+func FuzzSwept(f *testing.F) {
+	const arn = "arn:aws:states:us-east-1:000000000000:execution:slipway:"
+	for _, seed := range []string{
+		string(tick), `{"detail-type":"Step Functions Execution Status Change","detail":{"executionArn":"` + arn + `deploy-20260101-000000000-aaaaaaaa","startDate":1767225600000,"status":"ABORTED"}}`,
+		`{"detail-type":"Step Functions Execution Status Change","detail":{"executionArn":"` + arn + `deploy-20260101-000000000-aaaaaaaa.recovery-1"}}`,
+		`{"detail-type":"Step Functions Execution Status Change","detail":{"executionArn":"` + arn + `by-hand","startDate":1767225600000}}`,
+		`{"detail-type":"Step Functions Execution Status Change"}`, `{"detail-type":"Step Functions Execution Status Change","detail":{"startDate":"soon"}}`,
+		`{"detail-type":7}`, `null`, `[]`, `"x"`, `{`, ``,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var l looked
+		s := pipeline.Sweep{Desk: pipeline.Desk{Records: &l, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, Open: l.Open}
+		err := s.Run(t.Context(), raw)
+		_ = s.Run(t.Context(), raw)
+		var is struct {
+			Kind string `json:"detail-type"`
+		}
+		_ = json.Unmarshal(raw, &is)
+		switch {
+		case err != nil:
+			if deploy.KindOf(err) != deploy.Invalid || len(l.ids)+l.open > 0 {
+				t.Errorf("%q: %v; looked at %q and %d times at all", raw, err, l.ids, l.open)
+			}
+		case !json.Valid(raw):
+			t.Errorf("%q is taken for an event", raw)
+		case is.Kind == "Step Functions Execution Status Change":
+			if len(l.ids) != 2 || l.ids[0] != l.ids[1] || l.open > 0 {
+				t.Errorf("%q: looked at %q and %d times at all; want one, twice", raw, l.ids, l.open)
+			}
+		case len(l.ids) > 0 || l.open != 2:
+			t.Errorf("%q: looked at %q and %d times at all; want all, twice", raw, l.ids, l.open)
 		}
 	})
 }

@@ -83,7 +83,7 @@ func render(err error) (int, []byte) {
 		status, detail = r.status, r.detail
 	} else if kind := deploy.KindOf(err); kind == deploy.Invalid {
 		status, detail = http.StatusBadRequest, err.Error()
-	} else if kind == deploy.NotFound || kind == deploy.Conflict { // of an app that can't be deployed now: no bundle, dirty
+	} else if kind == deploy.NotFound || kind == deploy.Conflict || kind == deploy.TooLarge { // what can't be deployed now: no bundle, one over its bound, dirty
 		status, detail = http.StatusConflict, err.Error()
 	}
 	urn, title := problem.Type(status)

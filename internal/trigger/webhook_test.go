@@ -166,6 +166,7 @@ func TestWebhook(t *testing.T) {
 		"not UTF-8":              {with("refs/heads/main", "refs/heads/\xff"), 202, "not UTF-8", 0},
 		"a branch of controls":   {with("refs/heads/main", `refs/heads/\u0007`), 400, "control characters", 0},
 		"no bundle":              {with(sha("a"), sha("d")), 409, "no bundle of commit", 0},
+		"too large a bundle":     {with(sha("a"), sha("e")), 409, "too many bytes", 0},
 		"no commit":              {with(sha("a"), "main"), 400, `commit: \"main\" is not a commit`, 0},
 		"no ref":                 {with(`"ref"`, `"fer"`), 400, "ref: is missing", 0},
 		"no name":                {with(`"full_name"`, `"name2"`), 400, "repository.full_name: is missing", 0},
