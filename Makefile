@@ -46,7 +46,7 @@ test-api: builds ## the running API against its OpenAPI document, by schemathesi
 # The tests that need a cloud; what an engine can't judge is left out by name (internal/local/localtest).
 CLOUD_TESTS := ./internal/store ./internal/logs ./internal/secret ./internal/source
 PIPELINE_TESTS := .
-TOLD := awk '$$1 == "exit" { failed = failed || $$2; next } /^(ok|FAIL|panic:|\#)|^ *--- FAIL|left out on|\.go:[0-9]+:/ { print; fflush() } END { exit failed }'
+TOLD := awk '$$1 == "exit" { failed = failed || $$2; next } /^(ok|FAIL|panic:|the local cloud:|\#)|^ *--- FAIL|left out on|\.go:[0-9]+:/ { print; fflush() } END { exit failed }'
 
 test-localstack: builds ## the cloud's tests on LocalStack, the stricter judge (Python 3.12, Java 17, Maven; half a gigabyte, once)
 	@bin/local localstack

@@ -45,7 +45,7 @@ func Main(m *testing.M, root string, prepare func(ctx context.Context, c *local.
 }
 
 func run(m *testing.M, root string, prepare func(context.Context, *local.Cloud) (func(), error)) (int, error) {
-	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), 10*time.Minute) // LocalStack's first start compiles it
 	defer stop()
 	cloud, err := Start(ctx, root)
 	if err != nil {
