@@ -159,7 +159,35 @@ func makeApp(t *testing.T) *app {
 	}
 	a.App = deploy.App{Name: a.name, Environments: map[string]deploy.Settings{"production": settings}}
 	a.apply()
+	t.Cleanup(func() {
+		if t.Failed() {
+			a.tell()
+		}
+	})
 	return a
+}
+
+// tell shows what became of the app's deployments, for whoever reads why a test failed.
+func (a *app) tell() {
+	ctx := context.Background() // the test's own is over by now
+	all, _, err := world.store.List(ctx, deploy.Query{App: a.name, Limit: deploy.MaxPage})
+	if err != nil {
+		a.t.Log(err)
+	}
+	for _, listed := range all {
+		d, err := world.store.Deployment(ctx, listed.ID)
+		if err != nil {
+			a.t.Log(err)
+			continue
+		}
+		a.t.Logf("%s of %.8s: %s: %s: %s\n%s", d.ID, d.CommitSHA, d.Status, d.ErrorKind, d.Error, strings.Join(d.Logs, "\n"))
+		out, err := world.sfn.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &d.Execution})
+		if err != nil {
+			a.t.Log(err)
+			continue
+		}
+		a.t.Logf("its execution: %s, %v to %v: %s: %s", out.Status, deref(out.StartDate), deref(out.StopDate), deref(out.Error), deref(out.Cause))
+	}
 }
 
 // apply stores the app.
@@ -348,7 +376,8 @@ func waitFor[T any](t *testing.T, what string, look func() (T, bool)) T {
 		}
 		last = v
 	}
-	t.Fatalf("waited in vain for %s; last: %v", what, last)
+	text, _ := json.Marshal(last)
+	t.Fatalf("waited in vain for %s; last: %s", what, text)
 	panic("unreachable")
 }
 
@@ -410,4 +439,9 @@ func (a *app) serves(want string) {
 
 func randomText() string { return strings.ToLower(rand.Text()[:8]) }
 
-func deref(s *string) string { return aws.ToString(s) }
+func deref[T any](v *T) (to T) {
+	if v != nil {
+		to = *v
+	}
+	return to
+}
