@@ -15,7 +15,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/herald"
+	"github.com/slipway-cd/slipway/internal/hook"
 	"github.com/slipway-cd/slipway/internal/notify"
 )
 
@@ -87,7 +87,7 @@ func hearStream(scope constructs.Construct, d *data, fn awslambda.Function, dead
 
 func hearBus(scope constructs.Construct, d *data, fn awslambda.Function, dead awssqs.Queue) awsevents.CfnRule {
 	var targets []any
-	for _, channel := range herald.Channels {
+	for _, channel := range notify.Channels {
 		targets = append(targets, &awsevents.CfnRule_TargetProperty{
 			Id: jsii.String(channel), Arn: fn.FunctionArn(),
 			InputTransformer: &awsevents.CfnRule_InputTransformerProperty{
@@ -100,7 +100,7 @@ func hearBus(scope constructs.Construct, d *data, fn awslambda.Function, dead aw
 	}
 	rule := awsevents.NewCfnRule(scope, jsii.String("Changed"), &awsevents.CfnRuleProps{
 		Description: jsii.String("Slipway: Changes of deployments' statuses, to each channel"), EventBusName: d.bus.EventBusName(),
-		EventPattern: map[string]any{"source": []string{notify.Source}, "detail-type": []string{deploy.EventStatus}}, Targets: targets,
+		EventPattern: map[string]any{"source": []string{hook.Source}, "detail-type": []string{deploy.EventStatus}}, Targets: targets,
 	})
 	awslambda.NewCfnPermission(scope, jsii.String("ChangedCall"), &awslambda.CfnPermissionProps{
 		FunctionName: fn.FunctionName(), Principal: jsii.String("events.amazonaws.com"),
@@ -124,5 +124,5 @@ func mayNotify(r *resources) []awsiam.PolicyStatement {
 func (a *alarms) notifications(dead awssqs.Queue) {
 	a.add("notifications-dead", "Changes of deployments could not be told, and wait in "+deadNotesName, 1,
 		dead.MetricApproximateNumberOfMessagesVisible(&awscloudwatch.MetricOptions{Statistic: jsii.String("Maximum"), Period: awscdk.Duration_Minutes(jsii.Number(alarmPeriod))}))
-	a.add("notifications-refused", "GitHub or Slack refuses what an app's channel sends, or its secret is missing", 1, count(herald.RefusedMetric))
+	a.add("notifications-refused", "GitHub or Slack refuses what an app's channel sends, or its secret is missing", 1, count(notify.RefusedMetric))
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/slipway-cd/slipway/infra"
-	"github.com/slipway-cd/slipway/internal/herald"
+	"github.com/slipway-cd/slipway/internal/notify"
 )
 
 const deadNotes = "${NotificationsDead"
@@ -62,10 +62,10 @@ func TestChannels(t *testing.T) {
 		if called != 1 {
 			t.Errorf("%d permissions to call the function", called)
 		}
-		if len(targets) != len(herald.Channels) {
+		if len(targets) != len(notify.Channels) {
 			t.Fatalf("%d targets", len(targets))
 		}
-		for i, channel := range herald.Channels {
+		for i, channel := range notify.Channels {
 			target := targets[i].(object)
 			input, retry := target["InputTransformer"].(object), target["RetryPolicy"].(object)
 			if target["Id"] != channel || input["InputTemplate"] != `{"channel":"`+channel+`","event":<aws.events.event.json>}` || input["InputPathsMap"] != nil ||

@@ -12,18 +12,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/slipway-cd/slipway/internal/boot"
-	"github.com/slipway-cd/slipway/internal/herald"
+	"github.com/slipway-cd/slipway/internal/hook"
 	"github.com/slipway-cd/slipway/internal/notify"
 	"github.com/slipway-cd/slipway/internal/secret"
 )
 
 func main() {
 	e := boot.Load()
-	h := herald.Herald{
-		Bus:   notify.NewEvents(eventbridge.NewFromConfig(e.AWS), e.Get("SLIPWAY_EVENT_BUS")),
+	n := notify.Notifier{
+		Bus:   hook.NewEvents(eventbridge.NewFromConfig(e.AWS), e.Get("SLIPWAY_EVENT_BUS")),
 		Store: e.Store(), Secrets: secret.New(ssm.NewFromConfig(e.AWS), secretsmanager.NewFromConfig(e.AWS)),
-		Topics: herald.NewPublisher(sns.NewFromConfig(e.AWS)), HTTP: herald.Client(),
+		Topics: notify.NewPublisher(sns.NewFromConfig(e.AWS)), HTTP: notify.Client(),
 		GitHub: e.Get("SLIPWAY_GITHUB_URL"), Local: e.Local(), Log: e.Log, Metric: boot.Metric(os.Stdout, time.Now),
 	}
-	lambda.Start(h.Handle)
+	lambda.Start(n.Handle)
 }

@@ -27,7 +27,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/herald/heraldtest"
+	"github.com/slipway-cd/slipway/internal/notify/notifytest"
 )
 
 // inbox is an SQS queue that the test reads what is told from.
@@ -88,7 +88,7 @@ func (i *inbox) onBus(app string) {
 // outside is a server in GitHub's and Slack's place.
 type outside struct {
 	*httptest.Server
-	heraldtest.Deployments
+	notifytest.Deployments
 	mu       sync.Mutex
 	statuses []map[string]string // the newest first
 	messages []string
@@ -97,7 +97,7 @@ type outside struct {
 }
 
 func newOutside(t *testing.T) *outside {
-	o := &outside{Deployments: heraldtest.Deployments{Repository: "octo/told"}}
+	o := &outside{Deployments: notifytest.Deployments{Repository: "octo/told"}}
 	o.Server = httptest.NewServer(o)
 	t.Cleanup(o.Close)
 	return o

@@ -16,8 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/slipway-cd/slipway/internal/boot"
+	"github.com/slipway-cd/slipway/internal/hook"
 	"github.com/slipway-cd/slipway/internal/logs"
-	"github.com/slipway-cd/slipway/internal/notify"
 	"github.com/slipway-cd/slipway/internal/pipeline"
 	"github.com/slipway-cd/slipway/internal/secret"
 	"github.com/slipway-cd/slipway/internal/source"
@@ -40,8 +40,8 @@ func Workshop(e *boot.Env, s *store.Store) pipeline.Workshop {
 // Hooks wires who is told.
 func Hooks(e *boot.Env) pipeline.Hooks {
 	return pipeline.Hooks{
-		Functions: notify.NewFunctions(lambda.NewFromConfig(e.AWS)),
-		Events:    notify.NewEvents(eventbridge.NewFromConfig(e.AWS), e.Get("SLIPWAY_EVENT_BUS")),
+		Functions: hook.NewFunctions(lambda.NewFromConfig(e.AWS)),
+		Events:    hook.NewEvents(eventbridge.NewFromConfig(e.AWS), e.Get("SLIPWAY_EVENT_BUS")),
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package heraldtest is GitHub's side of its deployments, as docs.github.com has it, for the tests of those who tell it.
-package heraldtest
+// Package notifytest is GitHub's side of its deployments, as docs.github.com has it, for the tests of those who tell it.
+package notifytest
 
 import (
 	"encoding/json"

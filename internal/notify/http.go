@@ -1,4 +1,4 @@
-package herald
+package notify
 
 import (
 	"bytes"
@@ -33,12 +33,12 @@ type request struct {
 
 // send sends it and reads a JSON answer into out, unless out is nil. What may pass with time, the network, 429 and 5xx, is a plain
 // error; any other answer but 2xx is a refusal.
-func (h *Herald) send(ctx context.Context, q request, out any) error {
+func (n *Notifier) send(ctx context.Context, q request, out any) error {
 	req, err := q.http(ctx)
 	if err != nil {
 		return err
 	}
-	resp, err := h.HTTP.Do(req)
+	resp, err := n.HTTP.Do(req)
 	if err != nil {
 		return fmt.Errorf("%s: %w", q.what, bare(err))
 	}

@@ -1,4 +1,4 @@
-package herald_test
+package notify_test
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/herald"
+	"github.com/slipway-cd/slipway/internal/notify"
 )
 
 const payloadOf = `{"slipway_deployment":%q}`
@@ -38,7 +38,7 @@ func TestDeploymentStates(t *testing.T) {
 		s.table.is(older, status)
 		s.table.deployments[older].ErrorKind = deploy.DeployFailed
 		for range 2 {
-			if err := s.tell(herald.Deployments, older, status); err != nil {
+			if err := s.tell(notify.Deployments, older, status); err != nil {
 				t.Fatal(err)
 			}
 			s.wants(t, string(status), older+": "+want)
@@ -58,7 +58,7 @@ func TestDeploymentOrder(t *testing.T) {
 	s := newScene(t)
 	tell := func(status deploy.Status) {
 		t.Helper()
-		if err := s.tell(herald.Deployments, older, status); err != nil {
+		if err := s.tell(notify.Deployments, older, status); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -85,7 +85,7 @@ func TestDeploymentOvertaken(t *testing.T) {
 	tell := func(ids ...string) {
 		t.Helper()
 		for _, id := range ids {
-			if err := s.tell(herald.Deployments, id, deploy.Success); err != nil {
+			if err := s.tell(notify.Deployments, id, deploy.Success); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -108,7 +108,7 @@ func TestDeploymentMeanwhile(t *testing.T) {
 	s := newScene(t)
 	s.table.is(older, deploy.Running)
 	s.hub.onPost = func() { s.table.is(older, deploy.Success) }
-	if err := s.tell(herald.Deployments, older, deploy.Running); err != nil {
+	if err := s.tell(notify.Deployments, older, deploy.Running); err != nil {
 		t.Fatal(err)
 	}
 	s.wants(t, "ended meanwhile", older+": in_progress success")
@@ -116,7 +116,7 @@ func TestDeploymentMeanwhile(t *testing.T) {
 	s.table.is(older, deploy.Running)
 	states := []deploy.Status{deploy.Running, deploy.Failed}
 	s.hub.onPost = func() { states[0], states[1] = states[1], states[0]; s.table.is(older, states[0]) }
-	if err := s.tell(herald.Deployments, older, deploy.Running); err == nil || s.hub.asked > 20 {
+	if err := s.tell(notify.Deployments, older, deploy.Running); err == nil || s.hub.asked > 20 {
 		t.Errorf("one that never comes to rest: %v after %d requests", err, s.hub.asked)
 	}
 }
@@ -131,7 +131,7 @@ func TestDeploymentFound(t *testing.T) {
 		s.hub.Add(commit, "shop/production", []string{`""`, `"text"`, `{}`, `[1]`, `null`, fmt.Sprintf(payloadOf, newer)}[i%6])
 	}
 	s.table.is(older, deploy.Success)
-	if err := s.tell(herald.Deployments, older, deploy.Success); err != nil {
+	if err := s.tell(notify.Deployments, older, deploy.Success); err != nil {
 		t.Fatal(err)
 	}
 	if all := s.hub.All(); len(all) != 152 || all[0].State() != "success" {
@@ -145,7 +145,7 @@ func TestDeploymentTwice(t *testing.T) {
 	s.hub.Add(commit, "shop/production", fmt.Sprintf(payloadOf, older))
 	s.hub.Lag = 1 // the call doesn't see it, and creates another
 	s.hub.onPost = func() { s.hub.Lag = 0 }
-	if err := s.tell(herald.Deployments, older, deploy.Success); err != nil {
+	if err := s.tell(notify.Deployments, older, deploy.Success); err != nil {
 		t.Fatal(err)
 	}
 	s.wants(t, "created at the same time", older+": success", older+": success inactive")
@@ -153,7 +153,7 @@ func TestDeploymentTwice(t *testing.T) {
 	s = newScene(t)
 	s.table.is(older, deploy.Running)
 	s.hub.Lag = 1
-	if err := s.tell(herald.Deployments, older, deploy.Running); err != nil {
+	if err := s.tell(notify.Deployments, older, deploy.Running); err != nil {
 		t.Fatal(err)
 	}
 	s.wants(t, "the list lags behind", older+": in_progress")

@@ -1,5 +1,5 @@
-// Package herald tells of deployments: each change of a status on Slipway's bus, and from there in the channels of the app.
-package herald
+// Package notify tells of deployments: each change of a status on Slipway's bus, and from there in the channels of the app.
+package notify
 
 import (
 	"context"

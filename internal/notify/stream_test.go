@@ -1,4 +1,4 @@
-package herald_test
+package notify_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/herald"
+	"github.com/slipway-cd/slipway/internal/notify"
 )
 
 // written is a record of the stream, with lists and maps as the store writes them; old is "" for a new item.
@@ -27,9 +27,9 @@ func written(kind, old, status, version string) string {
 	return `{"eventName":"MODIFY","dynamodb":{"ApproximateCreationDateTime":1.7959e9,"SequenceNumber":"1",` + before + `"NewImage":` + item(status) + `}}`
 }
 
-func record(t testing.TB, text string) herald.Record {
+func record(t testing.TB, text string) notify.Record {
 	t.Helper()
-	var r herald.Record
+	var r notify.Record
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func record(t testing.TB, text string) herald.Record {
 }
 
 func TestChangeOf(t *testing.T) {
-	got, err := herald.ChangeOf(record(t, written("deployment", "running", "failed", "7")))
+	got, err := notify.ChangeOf(record(t, written("deployment", "running", "failed", "7")))
 	want := deploy.Change{Version: 1, Deployment: older, App: "shop", Environment: "production", Action: deploy.Deploy, CommitSHA: commit, PreviousStatus: deploy.Running,
 		Status: deploy.Failed, Sequence: 7, Time: time.Unix(1_795_900_000, 0).UTC(), StartTime: time.Date(2026, 11, 25, 9, 0, 0, 123e6, time.UTC), Error: `it said "no"`, Dirty: true}
 	if err != nil || *got != want {
@@ -50,17 +50,17 @@ func TestChangeOf(t *testing.T) {
 		"nothing":      `{}`,
 		"another item": `{"dynamodb":{"NewImage":{"kind":{"N":"1"}}}}`,
 	} {
-		if got, err := herald.ChangeOf(record(t, text)); got != nil || err != nil {
+		if got, err := notify.ChangeOf(record(t, text)); got != nil || err != nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	if got, err := herald.ChangeOf(record(t, written("deployment", "", "", "1"))); err == nil {
+	if got, err := notify.ChangeOf(record(t, written("deployment", "", "", "1"))); err == nil {
 		t.Errorf("a new one without a status: %+v", got)
 	}
 	good := written("deployment", "running", "failed", "7")
 	for _, cut := range [][2]string{{`"S":"` + older, `"S":"other`}, {`"S":"failed"`, `"S":"fine"`}, {`"S":"running"`, `"S":"walking"`}, {`"S":"shop"`, `"N":"1"`}, {`"S":"production"`, `"S":""`},
 		{`"N":"7"`, `"N":"x"`}, {`"N":"7"`, `"S":"7"`}, {`"S":"2026-`, `"S":"26-`}, {`{"NULL":true}`, `{"S":"soon"}`}, {`1.7959e9`, `-1`}, {`"S":"deploy"`, `"S":"sing"`}} {
-		if got, err := herald.ChangeOf(record(t, strings.ReplaceAll(good, cut[0], cut[1]))); err == nil || got == nil && !strings.HasPrefix(err.Error(), "stream record 1: ") {
+		if got, err := notify.ChangeOf(record(t, strings.ReplaceAll(good, cut[0], cut[1]))); err == nil || got == nil && !strings.HasPrefix(err.Error(), "stream record 1: ") {
 			t.Errorf("%v: %+v, %v", cut, got, err)
 		}
 	}
@@ -86,18 +86,18 @@ func (b *bus) Put(_ context.Context, kind string, detail []byte) error {
 
 // TestStreamGoesOn: what failed is told again with what comes behind it, and nothing is told before what came before it.
 func TestStreamGoesOn(t *testing.T) {
-	records := []herald.Record{record(t, written("deployment", "", "pending", "1")), record(t, written("deployment", "pending", "running", "2")),
+	records := []notify.Record{record(t, written("deployment", "", "pending", "1")), record(t, written("deployment", "pending", "running", "2")),
 		record(t, written("deployment", "running", "running", "3")), record(t, written("deployment", "running", "success", "4"))}
 	b := &bus{fail: "running"}
-	h := herald.Herald{Bus: b}
-	if _, err := h.Handle(t.Context(), herald.Call{Records: records}); err == nil || fmt.Sprint(b.told) != "[pending]" {
+	h := notify.Notifier{Bus: b}
+	if _, err := h.Handle(t.Context(), notify.Call{Records: records}); err == nil || fmt.Sprint(b.told) != "[pending]" {
 		t.Errorf("%v, told %v", err, b.told)
 	}
 	b.fail = ""
-	if _, err := h.Handle(t.Context(), herald.Call{Records: records}); err != nil || fmt.Sprint(b.told) != "[pending pending running success]" {
+	if _, err := h.Handle(t.Context(), notify.Call{Records: records}); err != nil || fmt.Sprint(b.told) != "[pending pending running success]" {
 		t.Errorf("%v, told %v", err, b.told)
 	}
-	if _, err := h.Handle(t.Context(), herald.Call{Records: append([]herald.Record{record(t, written("deployment", "", "fine", "1"))}, records...)}); err == nil || len(b.told) != 4 {
+	if _, err := h.Handle(t.Context(), notify.Call{Records: append([]notify.Record{record(t, written("deployment", "", "fine", "1"))}, records...)}); err == nil || len(b.told) != 4 {
 		t.Errorf("one that can't be read: %v, told %v", err, b.told)
 	}
 }
@@ -108,11 +108,11 @@ func FuzzChangeOf(f *testing.F) {
 	f.Add([]byte(written("deployment", "", "pending", "1")))
 	f.Add([]byte(`{"dynamodb":{"NewImage":null}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var r herald.Record
+		var r notify.Record
 		if json.Unmarshal(text, &r) != nil {
 			return
 		}
-		c, err := herald.ChangeOf(r)
+		c, err := notify.ChangeOf(r)
 		if c == nil || err != nil {
 			return
 		}

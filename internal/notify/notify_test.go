@@ -1,4 +1,4 @@
-package herald_test
+package notify_test
 
 import (
 	"bytes"
@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/herald"
-	"github.com/slipway-cd/slipway/internal/herald/heraldtest"
+	"github.com/slipway-cd/slipway/internal/notify"
+	"github.com/slipway-cd/slipway/internal/notify/notifytest"
 )
 
 const (
@@ -96,7 +96,7 @@ func (p *topics) Publish(_ context.Context, topic string, c *deploy.Change) erro
 // hub is GitHub and Slack.
 type hub struct {
 	*httptest.Server
-	heraldtest.Deployments
+	notifytest.Deployments
 	mu       sync.Mutex
 	statuses []map[string]string // the newest first
 	headers  map[string]string   // of these answers
@@ -149,9 +149,9 @@ func (g *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// scene is a herald with all around it.
+// scene is a notifier with all around it.
 type scene struct {
-	*herald.Herald
+	*notify.Notifier
 	hub     *hub
 	table   *table
 	topics  *topics
@@ -161,19 +161,19 @@ type scene struct {
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	s := &scene{hub: &hub{Deployments: heraldtest.Deployments{Repository: "octo/shop"}}, topics: &topics{}, log: &bytes.Buffer{}, table: &table{deployments: map[string]*deploy.Deployment{}}}
+	s := &scene{hub: &hub{Deployments: notifytest.Deployments{Repository: "octo/shop"}}, topics: &topics{}, log: &bytes.Buffer{}, table: &table{deployments: map[string]*deploy.Deployment{}}}
 	s.hub.Server = httptest.NewServer(s.hub)
 	t.Cleanup(s.hub.Close)
 	s.table.app = &deploy.App{Name: "shop", Notifications: &deploy.Notifications{SNS: &deploy.SNSChannel{Topic: "the topic"},
 		GitHub: &deploy.GitHubChannel{Repository: "octo/shop", Token: "ssm:token"}, Slack: &deploy.SlackChannel{Webhook: "ssm:hook"}}}
-	s.Herald = &herald.Herald{Store: s.table, Secrets: secrets{"ssm:token": token + "\n", "ssm:hook": s.hub.URL + "/hook"}, Topics: s.topics, HTTP: herald.Client(),
+	s.Notifier = &notify.Notifier{Store: s.table, Secrets: secrets{"ssm:token": token + "\n", "ssm:hook": s.hub.URL + "/hook"}, Topics: s.topics, HTTP: notify.Client(),
 		GitHub: s.hub.URL, Local: true, Log: slog.New(slog.NewTextHandler(s.log, nil)), Metric: func(string, int) { s.refused++ }}
 	return s
 }
 
 func (s *scene) tell(channel, id string, status deploy.Status) error {
 	before := s.log.Len()
-	answer, err := s.Handle(context.Background(), herald.Call{Channel: channel, Event: herald.Event{Detail: deploy.Change{Version: 1, Deployment: id, App: "shop",
+	answer, err := s.Handle(context.Background(), notify.Call{Channel: channel, Event: notify.Event{Detail: deploy.Change{Version: 1, Deployment: id, App: "shop",
 		Environment: "production", Action: deploy.Deploy, CommitSHA: commit, Status: status, Time: time.Unix(1_800_000_000, 0).UTC()}}})
 	if logged := s.log.String()[before:]; (answer.Refused != "") != strings.Contains(logged, "refused for good") {
 		return fmt.Errorf("answers %q and logs %s", answer.Refused, logged)
@@ -198,7 +198,7 @@ func TestGitHubStates(t *testing.T) {
 	} {
 		s := newScene(t)
 		s.table.is(older, status)
-		if err := s.tell(herald.GitHub, older, status); err != nil || s.shows() != want+" - "+older {
+		if err := s.tell(notify.GitHub, older, status); err != nil || s.shows() != want+" - "+older {
 			t.Errorf("%s: %v, %s", status, err, s.shows())
 		}
 		if s.hub.statuses[0]["context"] != "slipway/shop/production" {
@@ -212,13 +212,13 @@ func TestGitHubKeepsTheNewest(t *testing.T) {
 	s := newScene(t)
 	s.table.is(older, deploy.Success)
 	for _, status := range []deploy.Status{deploy.Success, deploy.Running, deploy.Pending, deploy.Success} {
-		if err := s.tell(herald.GitHub, older, status); err != nil || s.shows() != "success: went live in production - "+older || len(s.hub.statuses) != 1 {
+		if err := s.tell(notify.GitHub, older, status); err != nil || s.shows() != "success: went live in production - "+older || len(s.hub.statuses) != 1 {
 			t.Errorf("%s after success: %v, %v", status, err, s.hub.statuses)
 		}
 	}
 	s.table.is(newer, deploy.Running)
 	for _, id := range []string{newer, older, newer} {
-		if err := s.tell(herald.GitHub, id, deploy.Success); err != nil || s.shows() != "pending: running - "+newer || len(s.hub.statuses) != 2 {
+		if err := s.tell(notify.GitHub, id, deploy.Success); err != nil || s.shows() != "pending: running - "+newer || len(s.hub.statuses) != 2 {
 			t.Errorf("%s: %v, %v", id, err, s.hub.statuses)
 		}
 	}
@@ -238,7 +238,7 @@ func TestGitHubForged(t *testing.T) {
 			s.table.deployments[newer] = other
 		}
 		s.hub.statuses = []map[string]string{{"state": "success", "context": "slipway/shop/production", "description": "mine - " + newer}}
-		if err := s.tell(herald.GitHub, older, deploy.Success); err != nil || s.shows() != "success: went live in production - "+older || s.refused != 0 {
+		if err := s.tell(notify.GitHub, older, deploy.Success); err != nil || s.shows() != "success: went live in production - "+older || s.refused != 0 {
 			t.Errorf("%s: %v, %v", name, err, s.hub.statuses)
 		}
 	}
@@ -249,7 +249,7 @@ func TestGitHubMeanwhile(t *testing.T) {
 	s := newScene(t)
 	s.table.is(older, deploy.Running)
 	s.hub.onPost = func() { s.table.is(older, deploy.Success) }
-	if err := s.tell(herald.GitHub, older, deploy.Running); err != nil || s.shows() != "success: went live in production - "+older {
+	if err := s.tell(notify.GitHub, older, deploy.Running); err != nil || s.shows() != "success: went live in production - "+older {
 		t.Errorf("%v, %v", err, s.hub.statuses)
 	}
 	s = newScene(t)
@@ -262,21 +262,21 @@ func TestGitHubMeanwhile(t *testing.T) {
 			s.hub.statuses = append(s.hub.statuses, map[string]string{"state": "success", "context": "slipway/shop/production", "description": "went live in production - " + newer})
 		}
 	}
-	if err := s.tell(herald.GitHub, older, deploy.Failed); err != nil || s.shows() != "success: went live in production - "+newer {
+	if err := s.tell(notify.GitHub, older, deploy.Failed); err != nil || s.shows() != "success: went live in production - "+newer {
 		t.Errorf("%v, %v", err, s.hub.statuses)
 	}
 	s = newScene(t)
 	states := []deploy.Status{deploy.Running, deploy.Success}
 	s.table.is(older, deploy.Running)
 	s.hub.onPost = func() { states[0], states[1] = states[1], states[0]; s.table.is(older, states[0]) }
-	if err := s.tell(herald.GitHub, older, deploy.Running); err == nil || s.hub.asked > 12 {
+	if err := s.tell(notify.GitHub, older, deploy.Running); err == nil || s.hub.asked > 12 {
 		t.Errorf("one that never comes to rest: %v after %d requests", err, s.hub.asked)
 	}
 }
 
 // TestWhatIsTriedAgain: what may pass is an error, for Lambda to try again; what will not is counted, and said once.
 func TestWhatIsTriedAgain(t *testing.T) {
-	for _, channel := range []string{herald.GitHub, herald.Deployments, herald.Slack} {
+	for _, channel := range []string{notify.GitHub, notify.Deployments, notify.Slack} {
 		for code, again := range map[int]bool{500: true, 502: true, 503: true, 429: true, 409: false, 400: false, 401: false, 403: false, 404: false, 422: false, 301: false, 307: false} {
 			s := newScene(t)
 			s.table.is(older, deploy.Success)
@@ -298,7 +298,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 // TestRateLimits: GitHub's limits may come as 403 too.
 func TestRateLimits(t *testing.T) {
 	for name, value := range map[string]string{"Retry-After": "60", "X-RateLimit-Remaining": "0"} {
-		for _, channel := range []string{herald.GitHub, herald.Deployments} {
+		for _, channel := range []string{notify.GitHub, notify.Deployments} {
 			s := newScene(t)
 			s.table.is(older, deploy.Success)
 			s.hub.answers, s.hub.headers = []int{403}, map[string]string{name: value}
@@ -314,20 +314,20 @@ func TestNoNetwork(t *testing.T) {
 	s := newScene(t)
 	s.table.is(older, deploy.Success)
 	s.hub.Close()
-	for _, channel := range []string{herald.GitHub, herald.Deployments, herald.Slack} {
+	for _, channel := range []string{notify.GitHub, notify.Deployments, notify.Slack} {
 		if err := s.tell(channel, older, deploy.Success); err == nil || strings.Contains(err.Error()+s.log.String(), "/hook") || strings.Contains(err.Error(), token) {
 			t.Errorf("%s: %v, %s", channel, err, s.log)
 		}
 	}
 	s.topics.err = errors.New("no SNS")
-	if err := s.tell(herald.SNS, older, deploy.Success); err == nil || s.topics.to[0] != "the topic success" {
+	if err := s.tell(notify.SNS, older, deploy.Success); err == nil || s.topics.to[0] != "the topic success" {
 		t.Errorf("%v, %v", err, s.topics.to)
 	}
 }
 
 // TestPatience: a side that never answers takes no longer than the client's time.
 func TestPatience(t *testing.T) {
-	if c := herald.Client(); c.Timeout <= 0 || c.Timeout > 10*time.Second {
+	if c := notify.Client(); c.Timeout <= 0 || c.Timeout > 10*time.Second {
 		t.Errorf("the client waits for %s", c.Timeout)
 	}
 	s := newScene(t)
@@ -338,7 +338,7 @@ func TestPatience(t *testing.T) {
 	defer slow.Close()
 	defer close(free)
 	s.GitHub = slow.URL
-	if err := s.tell(herald.GitHub, older, deploy.Success); err == nil || s.refused != 0 {
+	if err := s.tell(notify.GitHub, older, deploy.Success); err == nil || s.refused != 0 {
 		t.Errorf("%v", err)
 	}
 }
@@ -346,18 +346,18 @@ func TestPatience(t *testing.T) {
 // TestSecretsGoNowhereElse: a secret that is missing, or is no webhook of Slack's, is refused before anything is sent.
 func TestSecretsGoNowhereElse(t *testing.T) {
 	for name, change := range map[string]func(*scene) string{
-		"no token":   func(s *scene) string { s.Secrets = secrets{}; return herald.GitHub },
-		"plain http": func(s *scene) string { s.GitHub = "http://example.com"; return herald.GitHub },
-		"no hook":    func(s *scene) string { s.Secrets = secrets{}; return herald.Slack },
-		"not on AWS": func(s *scene) string { s.Local = false; return herald.Slack },
+		"no token":   func(s *scene) string { s.Secrets = secrets{}; return notify.GitHub },
+		"plain http": func(s *scene) string { s.GitHub = "http://example.com"; return notify.GitHub },
+		"no hook":    func(s *scene) string { s.Secrets = secrets{}; return notify.Slack },
+		"not on AWS": func(s *scene) string { s.Local = false; return notify.Slack },
 		"another host": func(s *scene) string {
 			s.Secrets = secrets{"ssm:hook": "https://example.com/hook"}
-			return herald.Slack
+			return notify.Slack
 		},
-		"no URL": func(s *scene) string { s.Secrets = secrets{"ssm:hook": "hush: hush"}; return herald.Slack },
+		"no URL": func(s *scene) string { s.Secrets = secrets{"ssm:hook": "hush: hush"}; return notify.Slack },
 		"credentials in it": func(s *scene) string {
 			s.Secrets = secrets{"ssm:hook": "https://hush@hooks.slack.com/x"}
-			return herald.Slack
+			return notify.Slack
 		},
 	} {
 		s := newScene(t)
@@ -373,7 +373,7 @@ func TestWhoHasNoChannel(t *testing.T) {
 	s := newScene(t)
 	s.table.app.Notifications = &deploy.Notifications{}
 	for range 2 {
-		for _, channel := range herald.Channels {
+		for _, channel := range notify.Channels {
 			if err := s.tell(channel, older, deploy.Success); err != nil || s.hub.asked != 0 || len(s.topics.to) != 0 || s.refused != 0 {
 				t.Errorf("%s: %v", channel, err)
 			}
@@ -381,14 +381,14 @@ func TestWhoHasNoChannel(t *testing.T) {
 		s.table.app.Notifications = nil
 	}
 	s.table.app.Name = "another"
-	if err := s.tell(herald.SNS, older, deploy.Success); err != nil || s.refused != 1 {
+	if err := s.tell(notify.SNS, older, deploy.Success); err != nil || s.refused != 1 {
 		t.Errorf("no app: %v, refused %d", err, s.refused)
 	}
 }
 
 func TestSlackMessage(t *testing.T) {
 	s := newScene(t)
-	_, err := s.Handle(t.Context(), herald.Call{Channel: herald.Slack, Event: herald.Event{Detail: deploy.Change{Version: 1, Deployment: older, App: "shop", Environment: "production",
+	_, err := s.Handle(t.Context(), notify.Call{Channel: notify.Slack, Event: notify.Event{Detail: deploy.Change{Version: 1, Deployment: older, App: "shop", Environment: "production",
 		Action: deploy.Deploy, CommitSHA: commit, Branch: "<!channel>", Status: deploy.Failed, Dirty: true, Error: "a & b", Time: time.Unix(1_800_000_000, 0).UTC()}}})
 	want := "shop in production: deploy failed of 01234567 (&lt;!channel&gt;). The environment stays locked and needs a repair. a &amp; b\n" + older + ", 2027-01-15 08:00:00 UTC"
 	var got struct{ Text string }

@@ -1,4 +1,4 @@
-package herald
+package notify
 
 import (
 	"context"
@@ -59,8 +59,8 @@ func deploymentOf(s commitStatus) string {
 // status makes GitHub say of the commit what its newest deployment is by now. GitHub shows whichever status was set last, so that an
 // event's own word, late or told twice, could hide a newer one. Therefore no event's word is set: what is set is what the record
 // says, and what GitHub says is looked at before and, until it is that, after each setting. Whoever sets last looks last.
-func (h *Herald) status(ctx context.Context, g *deploy.GitHubChannel, c *deploy.Change) error {
-	repo, err := h.repository(ctx, g, c)
+func (n *Notifier) status(ctx context.Context, g *deploy.GitHubChannel, c *deploy.Change) error {
+	repo, err := n.repository(ctx, g, c)
 	if repo == nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (h *Herald) status(ctx context.Context, g *deploy.GitHubChannel, c *deploy.
 		if err != nil {
 			return err
 		}
-		d, err := h.spokenOf(ctx, newest, c)
+		d, err := n.spokenOf(ctx, newest, c)
 		if err != nil {
 			return err
 		}
@@ -86,38 +86,38 @@ func (h *Herald) status(ctx context.Context, g *deploy.GitHubChannel, c *deploy.
 
 // spokenOf finds the newest deployment of which GitHub speaks; the change's own where that is none of the same commit in the same
 // place, since whoever may write to the repository may set any status.
-func (h *Herald) spokenOf(ctx context.Context, newest string, c *deploy.Change) (*deploy.Deployment, error) {
-	d, err := h.Store.Deployment(ctx, newest)
+func (n *Notifier) spokenOf(ctx context.Context, newest string, c *deploy.Change) (*deploy.Deployment, error) {
+	d, err := n.Store.Deployment(ctx, newest)
 	strange := deploy.KindOf(err) == deploy.NotFound || err == nil && (d.App != c.App || d.Environment != c.Environment || d.CommitSHA != c.CommitSHA)
 	if strange && newest != c.Deployment {
-		return h.Store.Deployment(ctx, c.Deployment)
+		return n.Store.Deployment(ctx, c.Deployment)
 	}
 	return d, err
 }
 
 // repository is one on GitHub, with a commit that is spoken of.
 type repository struct {
-	herald              *Herald
+	notifier            *Notifier
 	name, token, commit string
 }
 
 // repository logs in to the channel's repository; nil without an error where the change names no commit yet.
-func (h *Herald) repository(ctx context.Context, g *deploy.GitHubChannel, c *deploy.Change) (*repository, error) {
+func (n *Notifier) repository(ctx context.Context, g *deploy.GitHubChannel, c *deploy.Change) (*repository, error) {
 	if !deploy.ValidCommit(c.CommitSHA) {
 		return nil, nil // before Prepare has found what a rollback restores
 	}
-	if !secure(h.GitHub, true) {
-		return nil, refusef("SLIPWAY_GITHUB_URL is %q; want https://", h.GitHub)
+	if !secure(n.GitHub, true) {
+		return nil, refusef("SLIPWAY_GITHUB_URL is %q; want https://", n.GitHub)
 	}
-	token, err := h.secret(ctx, g.Token)
+	token, err := n.secret(ctx, g.Token)
 	if err != nil {
 		return nil, err
 	}
-	return &repository{herald: h, name: g.Repository, token: strings.TrimSpace(token), commit: c.CommitSHA}, nil
+	return &repository{notifier: n, name: g.Repository, token: strings.TrimSpace(token), commit: c.CommitSHA}, nil
 }
 
 func (r *repository) request(method, path string, body any, what string) request {
-	return request{method: method, url: strings.TrimSuffix(r.herald.GitHub, "/") + "/repos/" + r.name + path, body: body, what: "GitHub, " + what,
+	return request{method: method, url: strings.TrimSuffix(r.notifier.GitHub, "/") + "/repos/" + r.name + path, body: body, what: "GitHub, " + what,
 		header: map[string]string{"Authorization": "Bearer " + r.token, "Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}}
 }
 
@@ -127,7 +127,7 @@ func pages[T any](ctx context.Context, r *repository, path string, query url.Val
 	for page := 1; page <= maxPages; page++ {
 		var some []T
 		query.Set("page", strconv.Itoa(page))
-		if err := r.herald.send(ctx, r.request(http.MethodGet, path+"?"+query.Encode(), nil, what), &some); err != nil {
+		if err := r.notifier.send(ctx, r.request(http.MethodGet, path+"?"+query.Encode(), nil, what), &some); err != nil {
 			return nil, err
 		}
 		all = append(all, some...)
@@ -155,5 +155,5 @@ func (r *repository) said(ctx context.Context, name, deployment string) (last co
 }
 
 func (r *repository) set(ctx context.Context, s commitStatus) error {
-	return r.herald.send(ctx, r.request(http.MethodPost, "/statuses/"+r.commit, s, "set the commit's status"), nil)
+	return r.notifier.send(ctx, r.request(http.MethodPost, "/statuses/"+r.commit, s, "set the commit's status"), nil)
 }

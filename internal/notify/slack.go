@@ -1,4 +1,4 @@
-package herald
+package notify
 
 import (
 	"context"
@@ -14,21 +14,21 @@ import (
 var slackHosts = map[string]bool{"hooks.slack.com": true, "hooks.slack-gov.com": true}
 
 // post tells Slack. Messages only add to one another, so that a late one says when it was true.
-func (h *Herald) post(ctx context.Context, s *deploy.SlackChannel, c *deploy.Change) error {
-	hook, err := h.secret(ctx, s.Webhook)
+func (n *Notifier) post(ctx context.Context, s *deploy.SlackChannel, c *deploy.Change) error {
+	hook, err := n.secret(ctx, s.Webhook)
 	if err != nil {
 		return err
 	}
 	hook = strings.TrimSpace(hook)
-	if !secure(hook, h.Local) || !h.slack(hook) {
+	if !secure(hook, n.Local) || !n.slack(hook) {
 		return refusef("%s holds no incoming webhook's URL; want https://hooks.slack.com/services/…", s.Webhook)
 	}
-	return h.send(ctx, request{method: http.MethodPost, url: hook, body: map[string]string{"text": message(c)}, what: "Slack"}, nil)
+	return n.send(ctx, request{method: http.MethodPost, url: hook, body: map[string]string{"text": message(c)}, what: "Slack"}, nil)
 }
 
-func (h *Herald) slack(hook string) bool {
+func (n *Notifier) slack(hook string) bool {
 	u, err := url.Parse(hook)
-	return err == nil && (slackHosts[u.Host] || h.Local && u.Hostname() == "127.0.0.1")
+	return err == nil && (slackHosts[u.Host] || n.Local && u.Hostname() == "127.0.0.1")
 }
 
 // escape makes plain text of what Slack would read as a link or a mention (api.slack.com, Formatting text).

@@ -1,4 +1,4 @@
-package herald
+package notify
 
 import (
 	"context"
@@ -35,17 +35,17 @@ type deploymentStatus struct {
 // deployment makes GitHub have one deployment for ours, and say of it what the record says by now. It looks before it creates or sets,
 // and again after it did, as status does: whoever sets last looks last. One that is still pending is not told: the change to running
 // follows at once, and two calls at a time might create two.
-func (h *Herald) deployment(ctx context.Context, g *deploy.GitHubChannel, c *deploy.Change) error {
+func (n *Notifier) deployment(ctx context.Context, g *deploy.GitHubChannel, c *deploy.Change) error {
 	if c.Status == deploy.Pending {
 		return nil
 	}
-	repo, err := h.repository(ctx, g, c)
+	repo, err := n.repository(ctx, g, c)
 	if repo == nil {
 		return err
 	}
 	var used int64 // GitHub's id, once this call created or found one: the list may lag behind
 	for range rounds {
-		d, err := h.Store.Deployment(ctx, c.Deployment)
+		d, err := n.Store.Deployment(ctx, c.Deployment)
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (h *Herald) deployment(ctx context.Context, g *deploy.GitHubChannel, c *dep
 		if err != nil {
 			return err
 		}
-		want, err := h.deploymentStatusOf(ctx, d)
+		want, err := n.deploymentStatusOf(ctx, d)
 		if err != nil || said == want.State {
 			return err
 		}
@@ -68,14 +68,14 @@ func (h *Herald) deployment(ctx context.Context, g *deploy.GitHubChannel, c *dep
 }
 
 // deploymentStatusOf is what GitHub shall say of a deployment that is no more pending.
-func (h *Herald) deploymentStatusOf(ctx context.Context, d *deploy.Deployment) (deploymentStatus, error) {
+func (n *Notifier) deploymentStatusOf(ctx context.Context, d *deploy.Deployment) (deploymentStatus, error) {
 	s := deploymentStatus{State: "failure", Description: statusOf(d).Description, LogURL: console(d.Execution)}
 	if d.Settings != nil {
 		s.EnvironmentURL = d.Settings.URL
 	}
 	switch {
 	case d.Status == deploy.Success:
-		head, err := h.Store.Head(ctx, d.App, d.Environment)
+		head, err := n.Store.Head(ctx, d.App, d.Environment)
 		if err != nil {
 			return s, err
 		}
@@ -138,7 +138,7 @@ func (r *repository) create(ctx context.Context, d *deploy.Deployment) (int64, e
 	body := map[string]any{"ref": d.CommitSHA, "environment": place(d), "auto_merge": false, "required_contexts": []string{},
 		"description": fmt.Sprintf("Slipway, %s in %s", d.Action, d.Environment), "payload": payload{d.ID}}
 	var made hubDeployment
-	err := r.herald.send(ctx, r.request(http.MethodPost, "/deployments", body, "create the deployment"), &made)
+	err := r.notifier.send(ctx, r.request(http.MethodPost, "/deployments", body, "create the deployment"), &made)
 	if err == nil && made.ID == 0 {
 		err = refusef("GitHub, create the deployment: the answer has no id")
 	}
@@ -158,5 +158,5 @@ func (r *repository) state(ctx context.Context, id int64) (string, error) {
 }
 
 func (r *repository) setState(ctx context.Context, id int64, s deploymentStatus) error {
-	return r.herald.send(ctx, r.request(http.MethodPost, fmt.Sprintf("/deployments/%d/statuses", id), s, "set the deployment's status"), nil)
+	return r.notifier.send(ctx, r.request(http.MethodPost, fmt.Sprintf("/deployments/%d/statuses", id), s, "set the deployment's status"), nil)
 }
