@@ -154,7 +154,8 @@ func (s *shell) refs(context.Context) (*packp.AdvRefs, error) {
 		return nil, err
 	}
 	defer c.Close()
-	return refs, explain(s.host, pktline.NewEncoder(c.in).Flush()) // nothing more is wanted
+	_ = pktline.NewEncoder(c.in).Flush() // nothing more is wanted, so that it may be gone already
+	return refs, nil
 }
 
 func (s *shell) pack(_ context.Context, req *packp.UploadPackRequest) (io.ReadCloser, error) {
@@ -162,11 +163,11 @@ func (s *shell) pack(_ context.Context, req *packp.UploadPackRequest) (io.ReadCl
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(writeRequest(c.in, req), c.in.Close()); err != nil {
-		c.Close()
-		return nil, explain(s.host, err)
-	}
+	sent := errors.Join(writeRequest(c.in, req), c.in.Close())
 	pack, err := readResponse(c.out, req)
+	if said := (refused{}); sent != nil && !asRefused(err, &said) {
+		err = sent // a server that refuses may hang up before it has heard all; what it said is there to be read all the same
+	}
 	if err != nil {
 		c.Close()
 		return nil, explain(s.host, err)

@@ -77,3 +77,20 @@ func TestSSH(t *testing.T) {
 		})
 	}
 }
+
+// TestHasty fetches from a server that refuses and hangs up while the request is on its way: what it said is what counts.
+func TestHasty(t *testing.T) {
+	repo := remotetest.NewRepository(t)
+	repo.Allow(byID)
+	repo.Write("v", "1")
+	repo.Commit("one")
+	repo.Push("main")
+	server := remotetest.Serve(t, repo.Root)
+	r := remote.Request{Commit: strings.Repeat("a", 40), Secret: server.Key, Source: deploy.Source{Type: deploy.SourceGit,
+		URL: "ssh://git@" + server.Address + "/" + remotetest.Hasty + "shop.git", HostKeys: []string{server.HostKey}}}
+	for range 20 {
+		if _, err := here.Fetch(t.Context(), r, seen{}.add); deploy.KindOf(err) != deploy.NotFound || deploy.FieldOf(err) != "commit_sha" {
+			t.Fatalf("got %s %v, want %s commit_sha", deploy.KindOf(err), err, deploy.NotFound)
+		}
+	}
+}

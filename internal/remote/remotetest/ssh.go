@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -21,6 +22,9 @@ type SSH struct {
 	HostKey string // as host_keys wants it
 	Key     string // the private key that it lets in
 }
+
+// Hasty, before a repository's path, makes the server refuse whatever is wanted of it and hang up before it has heard what.
+const Hasty = "hasty/"
 
 // Serve serves the repositories in a folder over ssh on 127.0.0.1.
 func Serve(t testing.TB, root string) *SSH {
@@ -104,9 +108,16 @@ func session(channel ssh.Channel, requests <-chan *ssh.Request, root string) {
 			path, ok := strings.CutPrefix(line.Text, "git-upload-pack '/")
 			code := uint32(127)
 			if ok {
-				cmd := exec.Command("git-upload-pack", strings.TrimSuffix(path, "'"))
+				path, hasty := strings.CutPrefix(strings.TrimSuffix(path, "'"), Hasty)
+				cmd := exec.Command("git-upload-pack", path)
+				if hasty {
+					cmd.Args = []string{cmd.Args[0], "--advertise-refs", path}
+				}
 				cmd.Dir, cmd.Stdout, cmd.Stderr = root, channel, channel.Stderr()
 				code = run(cmd, channel)
+				if hasty {
+					_ = pktline.NewEncoder(channel).EncodeString("ERR upload-pack: not our ref")
+				}
 			} else {
 				fmt.Fprintln(channel.Stderr(), "only git-upload-pack")
 			}
