@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -14,7 +15,6 @@ import (
 
 // TestSameName starts one deployment twice, as after a lost answer: while it runs, AWS says which execution it is.
 func TestSameName(t *testing.T) {
-	localtest.Needs(t, localtest.SameName)
 	a := newApp(t)
 	r := a.deploy(a.commit("one", config("test=while ! test -e \"$SERVE/go\"; do sleep 0.1; done")))
 	input := func() *string {
@@ -29,6 +29,12 @@ func TestSameName(t *testing.T) {
 	})
 	if err != nil || *again.ExecutionArn != r.arn {
 		t.Errorf("the second start: %+v, %v; want %s", again, err, r.arn)
+	}
+	var exists *types.ExecutionAlreadyExists
+	if _, err := world.sfn.StartExecution(t.Context(), &sfn.StartExecutionInput{
+		StateMachineArn: &world.out.StateMachineARN, Name: &r.id, Input: aws.String(*input + " "),
+	}); !errors.As(err, &exists) {
+		t.Errorf("a start with another input: %v, want %T", err, exists)
 	}
 	a.write("go", "")
 	r.wants(deploy.Success)

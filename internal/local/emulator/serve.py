@@ -1,6 +1,6 @@
 """Starts MiniStack with what Slipway needs of AWS and MiniStack lacks.
 
-Five things are changed, all from outside, so that the package on disk stays as its authors published it:
+Six things are changed, all from outside, so that the package on disk stays as its authors published it:
 
 - answers to functions leave at once: Nagle's algorithm made a warm invoke take 52 ms, of which 42 were a wait;
 - what a function has printed before it answered is all in its log, and nothing is waited for beyond that: MiniStack waits 50 ms for
@@ -8,6 +8,8 @@ Five things are changed, all from outside, so that the package on disk stays as 
 - an alias's weights are honoured by Invoke, Step Functions and function URLs, by chance, as AWS does it;
 - an event that EventBridge brings to a function is tried again when that fails, and goes to the function's destination
   for failures in the end, as any asynchronous call does; MiniStack itself does so for Invoke alone;
+- an execution that is started again while it runs, with the same name and input, is that execution, as on AWS: whoever got no
+  answer can ask again;
 - CodeBuild's builds run (builds.py).
 """
 import fcntl
@@ -27,7 +29,7 @@ tether.hold()
 socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
 from ministack.core import lambda_runtime as runtime  # noqa: E402
-from ministack.services import eventbridge, lambda_svc as functions  # noqa: E402
+from ministack.services import eventbridge, lambda_svc as functions, stepfunctions as machines  # noqa: E402
 
 PATIENCE = 1.0  # seconds until a function's log ends that prints without a pause after its answer
 
@@ -112,10 +114,21 @@ def deliver(arn, payload, inner=eventbridge._dispatch_to_lambda):
         inner(arn, payload)
 
 
+def start(data, inner=machines._start_execution):
+    """Starts an execution, or finds the one that already is what is asked for."""
+    answer = inner(data)
+    machine = machines._resolve_state_machine_arn(data.get("stateMachineArn", "")) or ""
+    known = machines._executions.get(f"{machine.replace(':stateMachine:', ':execution:')}:{data.get('name')}")
+    if answer[0] == 400 and known and known["status"] == "RUNNING" and known["input"] == data.get("input", "{}"):
+        return machines.json_response({key: known[key] for key in ("executionArn", "startDate")})
+    return answer
+
+
 runtime.ProvidedWorker._pump_output = pump
 runtime.ProvidedWorker._drain_stderr_bounded = drain
 functions._effective_func_record_for_qualifier = record
 eventbridge._dispatch_to_lambda = deliver
+machines._start_execution = start
 functions._invoke = invoke
 
 import builds  # noqa: E402,F401

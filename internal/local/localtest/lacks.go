@@ -14,7 +14,6 @@ type Case string
 // What engines lack.
 const (
 	CodeBuild      Case = "CodeBuild"
-	SameName       Case = "StartExecution with the name of a running one"
 	MachineTimeOut Case = "TIMED_OUT"
 	FailedTarget   Case = "failed events' destination"
 	CallerName     Case = "who signed a request"
@@ -35,7 +34,6 @@ var Lacks = []Lack{
 	{FailedTarget, []local.Engine{local.LocalStack, local.Remote}, "EventBridge's events are not tried again, and failed ones go nowhere"},
 	{CallerName, []local.Engine{local.LocalStack, local.Remote}, "API Gateway tells a function no ARN"},
 	{AliasAgain, []local.Engine{local.LocalStack, local.Remote}, "its function URL answers 403 from then on"},
-	{SameName, []local.Engine{local.MiniStack, local.Remote}, "it answers ExecutionAlreadyExists where AWS answers 200"},
 	{MachineTimeOut, []local.Engine{local.MiniStack, local.Remote}, "the machine's own TimeoutSeconds is not heeded"},
 }
 
