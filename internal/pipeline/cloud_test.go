@@ -43,6 +43,7 @@ var world struct {
 	cloud *local.Cloud
 	out   local.Outputs
 	store *store.Store
+	aside *store.Store // over a table of its own, which no function knows: no sweep looks after what is recorded there
 	flags *store.Flags
 	sfn   *sfn.Client
 	s3    *s3.Client
@@ -72,9 +73,12 @@ func makeWorld(ctx context.Context, cloud *local.Cloud) (undo func(), err error)
 	world.cloud, world.out = cloud, out
 	world.store = store.New(dynamodb.NewFromConfig(cfg), out.DeploymentsTable)
 	world.flags = store.NewFlags(dynamodb.NewFromConfig(cfg), out.FlagsTable)
+	db, aside := dynamodb.NewFromConfig(cfg), localtest.Name("slipway-test")
+	world.aside = store.New(db, aside)
 	world.sfn, world.s3, world.fn = sfn.NewFromConfig(cfg), s3.NewFromConfig(cfg), lambda.NewFromConfig(cfg)
 	world.bus = eventbridge.NewFromConfig(cfg)
-	return reopen, errors.Join(shut(ctx), trust(ctx))
+	drop, err := localtest.CreateTable(ctx, db, aside)
+	return func() { drop(); reopen() }, errors.Join(err, shut(ctx), trust(ctx))
 }
 
 // trust has the function fetch take the tests' git servers for real ones, whose certificate a known authority signed. Nothing is
@@ -118,9 +122,10 @@ func reopen() {
 
 // app is one app of a test: its own name, a folder that its scripts work in, and an HTTP server that tells what serves.
 type app struct {
-	t    *testing.T
-	name string
-	dir  string // scripts see it as $SERVE
+	t     *testing.T
+	name  string
+	dir   string       // scripts see it as $SERVE
+	store *store.Store // where its deployments are
 	deploy.App
 }
 
@@ -151,7 +156,7 @@ func loneApp(t *testing.T) *app {
 // makeApp is newApp for a test that has called it already.
 func makeApp(t *testing.T) *app {
 	t.Helper()
-	a := &app{t: t, name: fmt.Sprintf("%s-%d", of, apps.Add(1)), dir: t.TempDir()}
+	a := &app{t: t, name: fmt.Sprintf("%s-%d", of, apps.Add(1)), dir: t.TempDir(), store: world.store}
 	server := httptest.NewServer(http.HandlerFunc(a.serve))
 	t.Cleanup(server.Close)
 	settings := deploy.Settings{
@@ -170,12 +175,12 @@ func makeApp(t *testing.T) *app {
 // tell shows what became of the app's deployments, for whoever reads why a test failed.
 func (a *app) tell() {
 	ctx := context.Background() // the test's own is over by now
-	all, _, err := world.store.List(ctx, deploy.Query{App: a.name, Limit: deploy.MaxPage})
+	all, _, err := a.store.List(ctx, deploy.Query{App: a.name, Limit: deploy.MaxPage})
 	if err != nil {
 		a.t.Log(err)
 	}
 	for _, listed := range all {
-		d, err := world.store.Deployment(ctx, listed.ID)
+		d, err := a.store.Deployment(ctx, listed.ID)
 		if err != nil {
 			a.t.Log(err)
 			continue
@@ -404,7 +409,7 @@ func (r *run) wants(status deploy.Status) *deploy.Deployment {
 
 func (a *app) head(environment string) *deploy.Head {
 	a.t.Helper()
-	h, err := world.store.Head(a.t.Context(), a.name, environment)
+	h, err := a.store.Head(a.t.Context(), a.name, environment)
 	if err != nil {
 		a.t.Fatal(err)
 	}

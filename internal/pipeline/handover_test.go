@@ -37,15 +37,23 @@ func (f *tokens) Refuse(_ context.Context, token string, kind deploy.Kind, _ str
 	return nil
 }
 
-// turns runs Admit and Settle in this process, over the real store and with tokens of its own.
+// turns runs Admit, Settle and Sweep in this process, with tokens of its own, over the real store but aside from what the cloud's own
+// Sweep looks after.
 type turns struct {
 	*app
 	tokens tokens
 	later  time.Duration
 }
 
+func newTurns(t *testing.T) *turns {
+	t.Helper()
+	u := &turns{app: newApp(t)}
+	u.store = world.aside
+	return u
+}
+
 func (u *turns) desk() pipeline.Desk {
-	return pipeline.Desk{Records: world.store, Now: func() time.Time { return time.Now().Add(u.later) }, Log: slog.New(slog.DiscardHandler)}
+	return pipeline.Desk{Records: u.store, Now: func() time.Time { return time.Now().Add(u.later) }, Log: slog.New(slog.DiscardHandler)}
 }
 
 // running records a deployment that has passed Build.
@@ -55,7 +63,7 @@ func (u *turns) running(n int) *deploy.Deployment {
 	d := deploy.New(deploy.NewID(start, []byte(u.name[len(u.name)-2:]+"-----")), deploy.Deploy, u.name, "production", start)
 	config := deploy.DefaultConfig()
 	d.Status, d.Config, d.Plan = deploy.Running, &config, deploy.AllAtOnce()
-	if err := world.store.Create(u.t.Context(), d); err != nil {
+	if err := u.store.Create(u.t.Context(), d); err != nil {
 		u.t.Fatal(err)
 	}
 	return d
@@ -68,7 +76,7 @@ func state(d *deploy.Deployment, fence int64) json.RawMessage {
 
 func (u *turns) admit(d *deploy.Deployment) {
 	u.t.Helper()
-	a := pipeline.Admit{Desk: u.desk(), Heads: world.store, Tokens: &u.tokens}
+	a := pipeline.Admit{Desk: u.desk(), Heads: u.store, Tokens: &u.tokens}
 	if _, err := a.Run(u.t.Context(), pipeline.Call{State: state(d, 0), Token: "token of " + d.ID}); err != nil {
 		u.t.Fatal(err)
 	}
@@ -76,7 +84,7 @@ func (u *turns) admit(d *deploy.Deployment) {
 
 func (u *turns) settle(d *deploy.Deployment, fence int64) {
 	u.t.Helper()
-	s := pipeline.Settle{Workshop: pipeline.Workshop{Desk: u.desk()}, Heads: world.store, Tokens: &u.tokens}
+	s := pipeline.Settle{Workshop: pipeline.Workshop{Desk: u.desk()}, Heads: u.store, Tokens: &u.tokens}
 	if _, err := s.Run(u.t.Context(), pipeline.Call{State: state(d, fence)}); err != nil {
 		u.t.Fatal(err)
 	}
@@ -84,7 +92,7 @@ func (u *turns) settle(d *deploy.Deployment, fence int64) {
 
 func (u *turns) record(d *deploy.Deployment) *deploy.Deployment {
 	u.t.Helper()
-	got, err := world.store.Deployment(u.t.Context(), d.ID)
+	got, err := u.store.Deployment(u.t.Context(), d.ID)
 	if err != nil {
 		u.t.Fatal(err)
 	}
@@ -93,7 +101,7 @@ func (u *turns) record(d *deploy.Deployment) *deploy.Deployment {
 
 // TestLostHandOver loses the answer to whoever waits; settling again gives it.
 func TestLostHandOver(t *testing.T) {
-	u := &turns{app: newApp(t)}
+	u := newTurns(t)
 	first, second := u.running(1), u.running(2)
 	u.admit(first)
 	u.admit(second)
@@ -147,7 +155,7 @@ func (m *steps) Start(_ context.Context, name string, _ any) error {
 
 // sweepOne runs Sweep in this process, over some deployments alone.
 func (u *turns) sweepOne(m *steps, open ...*deploy.Deployment) error {
-	s := pipeline.Sweep{Desk: u.desk(), Heads: world.store, Executions: m, Open: func(context.Context) (ids []string, err error) {
+	s := pipeline.Sweep{Desk: u.desk(), Heads: u.store, Executions: m, Open: func(context.Context) (ids []string, err error) {
 		for _, d := range open {
 			ids = append(ids, d.ID)
 		}
@@ -159,7 +167,7 @@ func (u *turns) sweepOne(m *steps, open ...*deploy.Deployment) error {
 // TestLeaseRunsOut gives a deployment that hangs in its turn another execution; what the old one does late changes nothing,
 // and whoever waits has its turn when what was changed is undone.
 func TestLeaseRunsOut(t *testing.T) {
-	u := &turns{app: newApp(t)}
+	u := newTurns(t)
 	first, second := u.running(1), u.running(2)
 	u.admit(first)
 	m := &steps{stand: map[string]deploy.Execution{first.ID: {Status: "RUNNING"}, second.ID: {Status: "RUNNING"}}}
@@ -194,7 +202,7 @@ func TestLeaseRunsOut(t *testing.T) {
 
 // TestNeverStarted ends a record whose execution nobody started, when it can't be on its way any more.
 func TestNeverStarted(t *testing.T) {
-	u := &turns{app: newApp(t)}
+	u := newTurns(t)
 	d := u.running(0)
 	m := &steps{stand: map[string]deploy.Execution{}}
 	if err := u.sweepOne(m, d); err != nil || len(m.started) > 0 {
@@ -212,11 +220,11 @@ func TestNeverStarted(t *testing.T) {
 
 // TestRecoveryDies has recoveries die one after the other: each is followed by another, later and later.
 func TestRecoveryDies(t *testing.T) {
-	u := &turns{app: newApp(t)}
+	u := newTurns(t)
 	d := u.running(0)
 	m := &steps{stand: map[string]deploy.Execution{d.ID: {Status: "TIMED_OUT"}}}
 	var waits []time.Duration
-	for last := time.Duration(0); len(m.started) < 9; u.later += 30 * time.Second {
+	for last := time.Duration(0); len(m.started) < 9 && u.later < 6*time.Hour; u.later += 30 * time.Second {
 		if err := u.sweepOne(m, d); err != nil {
 			t.Fatal(err)
 		}
@@ -224,6 +232,9 @@ func TestRecoveryDies(t *testing.T) {
 			m.stand[m.started[n-1]] = deploy.Execution{Status: "FAILED", Error: "Unsettled"}
 			waits, last = append(waits, u.later-last), u.later
 		}
+	}
+	if len(waits) < 9 {
+		t.Fatalf("after %v there were recoveries after %v only", u.later, waits)
 	}
 	for i, want := range []time.Duration{0, 1, 2, 4, 8, 16, 32, 60, 60} {
 		if got := waits[i]; got < want*time.Minute || got > want*time.Minute+time.Minute {
@@ -237,7 +248,7 @@ func TestRecoveryDies(t *testing.T) {
 
 // TestStaleFence calls a handler with the fence of another turn.
 func TestStaleFence(t *testing.T) {
-	u := &turns{app: newApp(t)}
+	u := newTurns(t)
 	d := u.running(1)
 	u.admit(d)
 	for _, fence := range []int64{0, 2} {
@@ -254,7 +265,7 @@ func TestStaleFence(t *testing.T) {
 // TestAdmitTellsByToken refuses, and the machine hears of it: not every engine ends a state that waits for a token when
 // its function fails.
 func TestAdmitTellsByToken(t *testing.T) {
-	u := &turns{app: newApp(t)}
+	u := newTurns(t)
 	first, second := u.running(1), u.running(2)
 	u.admit(second)
 	u.settleLive(second)
@@ -267,7 +278,7 @@ func TestAdmitTellsByToken(t *testing.T) {
 // settleLive ends a deployment that was checked healthy.
 func (u *turns) settleLive(d *deploy.Deployment) {
 	u.t.Helper()
-	err := world.store.Update(u.t.Context(), u.record(d), func(d *deploy.Deployment) error { d.Healthy = true; return nil })
+	err := u.store.Update(u.t.Context(), u.record(d), func(d *deploy.Deployment) error { d.Healthy = true; return nil })
 	if err != nil {
 		u.t.Fatal(err)
 	}

@@ -20,10 +20,10 @@ func (hanging) Invoke(ctx context.Context, _ string, _ []byte) error {
 
 // TestHangingHook: a function that doesn't answer leaves the handler time for its own work, as a script that hangs does.
 func TestHangingHook(t *testing.T) {
-	u := &turns{app: newApp(t)}
+	u := newTurns(t)
 	d := u.running(1)
 	u.admit(d)
-	err := world.store.Update(t.Context(), u.record(d), func(d *deploy.Deployment) error {
+	err := u.store.Update(t.Context(), u.record(d), func(d *deploy.Deployment) error {
 		d.Config.Hooks.OnFailure = []deploy.Hook{{Function: "pager"}}
 		return nil
 	})
@@ -32,7 +32,7 @@ func TestHangingHook(t *testing.T) {
 	}
 	ctx, stop := context.WithTimeout(t.Context(), 11*time.Second)
 	defer stop()
-	s := pipeline.Settle{Workshop: pipeline.Workshop{Desk: u.desk()}, Heads: world.store, Tokens: &u.tokens, Hooks: pipeline.Hooks{Functions: hanging{}}}
+	s := pipeline.Settle{Workshop: pipeline.Workshop{Desk: u.desk()}, Heads: u.store, Tokens: &u.tokens, Hooks: pipeline.Hooks{Functions: hanging{}}}
 	if _, err := s.Run(ctx, pipeline.Call{State: state(d, 1)}); err != nil {
 		t.Fatal(err)
 	}

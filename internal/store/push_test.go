@@ -92,10 +92,7 @@ func pushes(app string, n int) (all []trigger.Push, newest string) {
 // through: the newest one's deployment is started and has the last id, and none is left behind unstarted or made twice.
 func TestPushesInABadHour(t *testing.T) {
 	const name = "shop"
-	table := fmt.Sprintf("store-test-push-%d", time.Now().UnixNano()) // its app would be on other tests' pages
-	if err := createTable(t.Context(), table); err != nil {
-		t.Fatal(err)
-	}
+	table := ownTable(t)
 	good, bad := store.New(db, table), &unreliable{Client: db, starts: map[string]int{}}
 	s := store.New(bad, table)
 	tr := &trigger.Trigger{Store: s, Launcher: &launch.Launcher{Store: s, Sources: bad, Machine: bad, Now: time.Now, Entropy: crand.Reader}}

@@ -153,10 +153,7 @@ func (b bitByBit) Query(ctx context.Context, in *dynamodb.QueryInput, opts ...fu
 }
 
 func TestAppsOf(t *testing.T) {
-	ctx, s := t.Context(), store.New(bitByBit{db}, "store-test-of") // its apps would be on other tests' pages
-	if err := createTable(ctx, "store-test-of"); err != nil {
-		t.Fatal(err)
-	}
+	ctx, s := t.Context(), store.New(bitByBit{db}, ownTable(t))
 	for name, repository := range map[string]string{"of-one": "Octo/Shop", "of-two": "octo/shop", "of-other": "octo/shed", "of-none": "", "of-cc": "Shop"} {
 		if err := s.PutApp(ctx, &deploy.App{Name: name, Source: deploy.Source{Repository: repository}}); err != nil {
 			t.Fatal(err)

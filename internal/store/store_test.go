@@ -27,36 +27,20 @@ var (
 func TestMain(m *testing.M) {
 	localtest.Main(m, "../..", func(ctx context.Context, c *local.Cloud) (func(), error) {
 		db = dynamodb.NewFromConfig(c.Config())
-		undo := func() { // the cloud may be another's, and stays
-			_, _ = db.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &table})
-		}
-		return undo, createTable(ctx, table)
+		return localtest.CreateTable(ctx, db, table)
 	})
 }
 
-// createTable makes the table as infra's template does.
-func createTable(ctx context.Context, table string) error {
-	attribute := func(name string) types.AttributeDefinition {
-		return types.AttributeDefinition{AttributeName: &name, AttributeType: types.ScalarAttributeTypeS}
+// ownTable is a table for one test, which would meet others' on its pages.
+func ownTable(t *testing.T) string {
+	t.Helper()
+	name := localtest.Name("store-test")
+	undo, err := localtest.CreateTable(t.Context(), db, name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	schema := func(hash, sort string) []types.KeySchemaElement {
-		return []types.KeySchemaElement{{AttributeName: &hash, KeyType: types.KeyTypeHash}, {AttributeName: &sort, KeyType: types.KeyTypeRange}}
-	}
-	index := func(name, hash string) types.GlobalSecondaryIndex {
-		return types.GlobalSecondaryIndex{IndexName: &name, KeySchema: schema(hash, "id"), Projection: &types.Projection{
-			ProjectionType: types.ProjectionTypeInclude, NonKeyAttributes: []string{"status", "environment", "commit_sha", "start_time"},
-		}}
-	}
-	_, err := db.CreateTable(ctx, &dynamodb.CreateTableInput{
-		TableName: &table, BillingMode: types.BillingModePayPerRequest, KeySchema: schema("pk", "sk"),
-		AttributeDefinitions: []types.AttributeDefinition{
-			attribute("pk"), attribute("sk"), attribute("id"), attribute("app"), attribute("app_environment"), attribute("kind"),
-		},
-		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{
-			index("by-environment", "app_environment"), index("by-app", "app"), index("by-time", "kind"),
-		},
-	})
-	return err
+	t.Cleanup(undo)
+	return name
 }
 
 // faulty loses the answers of writes: those that it counts down to fail, before they reach the table or after.

@@ -53,11 +53,11 @@ func run(m *testing.M, root string, prepare func(context.Context, *local.Cloud) 
 	}
 	defer cloud.Stop() //nolint:errcheck // the tests' verdict counts
 	undo, err := prepare(ctx, cloud)
-	if err != nil {
-		return 0, err
-	}
 	if undo != nil {
 		defer undo()
+	}
+	if err != nil {
+		return 0, err
 	}
 	return m.Run(), nil
 }
