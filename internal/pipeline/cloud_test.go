@@ -36,6 +36,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/remote/remotetest"
 	"github.com/slipway-cd/slipway/internal/store"
+	"github.com/slipway-cd/slipway/internal/store/storetest"
 )
 
 // world is the local cloud with the stack in it, one for the whole package: the real template, ASL and binaries.
@@ -77,7 +78,7 @@ func makeWorld(ctx context.Context, cloud *local.Cloud) (undo func(), err error)
 	world.aside = store.New(db, aside)
 	world.sfn, world.s3, world.fn = sfn.NewFromConfig(cfg), s3.NewFromConfig(cfg), lambda.NewFromConfig(cfg)
 	world.bus = eventbridge.NewFromConfig(cfg)
-	drop, err := localtest.CreateTable(ctx, db, aside)
+	drop, err := storetest.CreateTable(ctx, db, aside)
 	return func() { drop(); reopen() }, errors.Join(err, shut(ctx), trust(ctx))
 }
 

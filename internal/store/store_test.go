@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/local"
 	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/store"
+	"github.com/slipway-cd/slipway/internal/store/storetest"
 )
 
 var (
@@ -27,7 +28,7 @@ var (
 func TestMain(m *testing.M) {
 	localtest.Main(m, "../..", func(ctx context.Context, c *local.Cloud) (func(), error) {
 		db = dynamodb.NewFromConfig(c.Config())
-		return localtest.CreateTable(ctx, db, table)
+		return storetest.CreateTable(ctx, db, table)
 	})
 }
 
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 func ownTable(t *testing.T) string {
 	t.Helper()
 	name := localtest.Name("store-test")
-	undo, err := localtest.CreateTable(t.Context(), db, name)
+	undo, err := storetest.CreateTable(t.Context(), db, name)
 	if err != nil {
 		t.Fatal(err)
 	}

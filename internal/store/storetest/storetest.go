@@ -1,4 +1,5 @@
-package localtest
+// Package storetest makes tables for tests.
+package storetest
 
 import (
 	"context"
