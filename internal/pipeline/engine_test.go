@@ -32,7 +32,7 @@ func TestSameName(t *testing.T) {
 	}
 	var exists *types.ExecutionAlreadyExists
 	if _, err := world.sfn.StartExecution(t.Context(), &sfn.StartExecutionInput{
-		StateMachineArn: &world.out.StateMachineARN, Name: &r.id, Input: aws.String(*input + " "),
+		StateMachineArn: &world.out.StateMachineARN, Name: &r.id, Input: aws.String(`{"deployment": "another"}`),
 	}); !errors.As(err, &exists) {
 		t.Errorf("a start with another input: %v, want %T", err, exists)
 	}
