@@ -166,10 +166,10 @@ func TestKillSwitch(t *testing.T) {
 			return err == nil && far == want && near.Value == want && near.Error() == nil
 		}
 	}
-	within(t, 10*time.Second, "flag that is on", on(true))
+	within(t, "flag that is on", on(true))
 	start := time.Now()
 	flag(t, "disable", "kill-me")
-	within(t, 10*time.Second, "flag that is off", func() bool {
+	within(t, "flag that is off", func() bool {
 		far, err := remote.BooleanValueDetails(t.Context(), "kill-me", false, openfeature.EvaluationContext{})
 		near := p.BooleanEvaluation(t.Context(), "kill-me", false, nil)
 		return err == nil && !far.Value && far.Reason == openfeature.DisabledReason && !near.Value && near.Reason == openfeature.DisabledReason
@@ -204,8 +204,8 @@ func next(t *testing.T, updates <-chan flagdsync.DataSync) map[string]any {
 			t.Fatal(err)
 		}
 		return d.Flags
-	case <-time.After(15 * time.Second):
-		t.Fatal("no update in 15 s")
+	case <-time.After(time.Minute):
+		t.Fatal("no update in a minute")
 		return nil
 	}
 }
@@ -240,7 +240,7 @@ func TestKeys(t *testing.T) {
 	}
 	flag(t, "key", "revoke", own.ID)
 	start := time.Now()
-	within(t, 10*time.Second, "401 for the revoked key", func() bool { return status(own.Key) == 401 })
+	within(t, "401 for the revoked key", func() bool { return status(own.Key) == 401 })
 	t.Logf("refused %v after it was revoked", time.Since(start).Round(100*time.Millisecond))
 }
 
@@ -249,12 +249,12 @@ func TestCounts(t *testing.T) {
 	flag(t, "create", "asked", "--on")
 	flag(t, "create", "forgotten", "--on")
 	c := set(t, ofrep.NewProvider(cloud.url, ofrep.WithBearerToken(cloud.key)))
-	within(t, 10*time.Second, "flag that is on", func() bool {
+	within(t, "flag that is on", func() bool {
 		on, err := c.BooleanValue(t.Context(), "asked", false, openfeature.EvaluationContext{})
 		return err == nil && on
 	})
 	seen := func(key string) bool { return strings.Contains(string(flag(t, "get", key)), `"last_evaluated": "20`) }
-	within(t, 20*time.Second, "count of it", func() bool {
+	within(t, "count of it", func() bool {
 		_, _ = c.BooleanValue(t.Context(), "asked", false, openfeature.EvaluationContext{}) // counts are written behind an answer
 		time.Sleep(500 * time.Millisecond)
 		return seen("asked")

@@ -125,11 +125,11 @@ func flag(t *testing.T, args ...string) []byte {
 }
 
 // within waits for what has to come about.
-func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
+func within(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(limit); !ok(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%v later: no %s", limit, what)
+			t.Fatalf("no %s in a minute", what)
 		}
 	}
 }

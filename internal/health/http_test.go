@@ -24,7 +24,7 @@ import (
 
 func probe() *health.HTTP {
 	h := health.NewHTTP()
-	h.Timeout = 300 * time.Millisecond
+	h.Timeout = time.Second
 	return h
 }
 
@@ -57,7 +57,7 @@ func TestCheckAsks(t *testing.T) {
 	url := serve(t, func(_ http.ResponseWriter, r *http.Request) { seen = r })
 	before := time.Now()
 	got := probe().Check(t.Context(), url+"/up?deep=1")
-	if !got.Healthy || got.Time.Before(before) || got.LatencyMS < 0 || got.LatencyMS > 300 {
+	if !got.Healthy || got.Time.Before(before) || got.LatencyMS < 0 || got.LatencyMS > 1000 {
 		t.Errorf("got %+v", got)
 	}
 	if seen.Method != "GET" || seen.URL.String() != "/up?deep=1" || seen.UserAgent() != "Slipway" || !seen.Close {
@@ -134,9 +134,9 @@ func TestCheckTimes(t *testing.T) {
 		status  int
 		want    string
 	}{
-		"no headers":   {hold, 0, "no answer in 300ms"},
-		"stuck body":   {stuck, 200, "body took over 300ms"},
-		"slow body":    {drip, 200, "body took over 300ms"},
+		"no headers":   {hold, 0, "no answer in 1s"},
+		"stuck body":   {stuck, 200, "body took over 1s"},
+		"slow body":    {drip, 200, "body took over 1s"},
 		"endless body": {endless, 200, ""},
 		"short body":   {short, 200, "connection closed in the middle"},
 		"no reply":     {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 0, "connection closed in the middle"},
@@ -147,7 +147,7 @@ func TestCheckTimes(t *testing.T) {
 		if got.Status != row.status || got.Error != row.want || got.Healthy != (row.want == "") {
 			t.Errorf("%s: got %+v, want %q", name, got, row.want)
 		}
-		if took := time.Since(start); took > 2*time.Second {
+		if took := time.Since(start); took > 30*time.Second {
 			t.Errorf("%s: took %v", name, took)
 		}
 	}
@@ -178,7 +178,7 @@ func TestCheckConnection(t *testing.T) {
 	for want, fault := range map[string]error{
 		"DNS knows no host shop.example":     &net.DNSError{Name: "shop.example", IsNotFound: true},
 		"DNS didn't answer for shop.example": &net.DNSError{Name: "shop.example", IsTimeout: true},
-		"no answer in 300ms":                 context.DeadlineExceeded,
+		"no answer in 1s":                    context.DeadlineExceeded,
 		"something new":                      errors.New("something new"),
 	} {
 		h.Client.Transport = transport(func(*http.Request) (*http.Response, error) { return nil, fault })

@@ -38,7 +38,7 @@ func TestShutdownIsAskedFor(t *testing.T) {
 		if id != "id-1" || registered != `slipway {"events":[]}` {
 			t.Errorf("%q asks for its next event, registered as %s", id, registered)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nobody asks for the next event, so that Lambda waits for it")
 	}
 	self, err := os.FindProcess(os.Getpid())
@@ -50,7 +50,7 @@ func TestShutdownIsAskedFor(t *testing.T) {
 	}
 	select {
 	case <-ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("SIGTERM isn't heard")
 	}
 }

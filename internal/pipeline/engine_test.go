@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -44,17 +45,20 @@ func TestSameName(t *testing.T) {
 func TestTimedOut(t *testing.T) {
 	localtest.Needs(t, localtest.MachineTimeOut)
 	a := newApp(t)
+	begin := time.Now()
 	a.deploy(a.commit("one", config())).wants(deploy.Success)
+	whole := int(time.Since(begin).Seconds()) + 1 // its Deploy begins well before that, on this machine under this load
 	real, err := world.sfn.DescribeStateMachine(t.Context(), &sfn.DescribeStateMachineInput{StateMachineArn: &world.out.StateMachineARN})
 	if err != nil {
 		t.Fatal(err)
 	}
-	hurried := fmt.Sprintf(`{"TimeoutSeconds": 8, %s`, (*real.Definition)[1:])
+	hurried := fmt.Sprintf(`{"TimeoutSeconds": %d, %s`, 2*whole, (*real.Definition)[1:])
 	made, err := world.sfn.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{Name: &a.name, RoleArn: real.RoleArn, Definition: &hurried})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := a.deployBy(*made.StateMachineArn, a.commit("two", config(`deploy=echo half > "$SERVE/live"; echo $$ > "$SERVE/group"; sleep 60`)))
+	r := a.deployBy(*made.StateMachineArn, a.commit("two", config(`deploy=echo half > "$SERVE/live"; echo $$ > "$SERVE/group"; sleep 600`)))
+	a.sees("group")
 	if out := r.ended(); out.Status != types.ExecutionStatusTimedOut {
 		t.Fatalf("the execution is %s: %s", out.Status, aws.ToString(out.Cause))
 	}

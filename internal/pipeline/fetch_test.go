@@ -143,7 +143,7 @@ func TestFetchedBranch(t *testing.T) {
 }
 
 // brief is what a fetch keeps to whose end is waited for.
-var brief = remote.Limits{Idle: 300 * time.Millisecond, Pause: 10 * time.Millisecond, Bytes: 1 << 20}
+var brief = remote.Limits{Idle: 3 * time.Second, Pause: 10 * time.Millisecond, Bytes: 1 << 20}
 
 const briefVariable = "SLIPWAY_TEST_FETCH_BRIEFLY"
 
@@ -192,7 +192,7 @@ func TestUnfetched(t *testing.T) {
 		"silent": {func(a *app, _ *remotetest.Repository) string {
 			a.Source.URL = "http://" + silent(a.t) + "/shop.git"
 			return ""
-		}, deploy.Internal, "nothing moved for 300ms"},
+		}, deploy.Internal, "nothing moved for 3s"},
 		"too large": {func(_ *app, repo *remotetest.Repository) string {
 			repo.Write("zeros", strings.Repeat("\x00", 1<<20+1))
 			sha := repo.Commit("zeros")

@@ -46,7 +46,7 @@ func plain(url, commit string) remote.Request {
 	return remote.Request{Source: deploy.Source{Type: deploy.SourceGit, URL: url + "/shop.git"}, Commit: commit}
 }
 
-var here = remote.Fetcher{Local: true, Limits: remote.Limits{Time: 20 * time.Second, Idle: 5 * time.Second, Pause: 5 * time.Millisecond}}
+var here = remote.Fetcher{Local: true, Limits: remote.Limits{Time: 2 * time.Minute, Idle: 30 * time.Second, Pause: 5 * time.Millisecond}}
 
 func TestFetch(t *testing.T) {
 	repo := remotetest.NewRepository(t)

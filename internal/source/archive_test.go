@@ -273,7 +273,7 @@ func TestBombsStop(t *testing.T) {
 		}
 		r.(io.Closer).Close()
 	}
-	for range 100 {
+	for range 3000 {
 		if runtime.NumGoroutine() <= before {
 			return
 		}
