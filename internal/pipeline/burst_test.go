@@ -39,7 +39,7 @@ func TestBurst(t *testing.T) {
 		if k := len(pushed[i]); k > 0 {
 			before = pushed[i][k-1]
 		}
-		sha := apps[i].commit(fmt.Sprint(n), strings.Replace(config("test=true"), "health_check_timeout: 3", "health_check_timeout: 60", 1))
+		sha := apps[i].commit(fmt.Sprint(n), config("test=true"))
 		pushed[i] = append(pushed[i], sha)
 		detail, err := json.Marshal(map[string]any{"app": apps[i].name, "commit": sha, "branch": "main", "before": before,
 			"pushed_at": start.Add(time.Duration(n) * time.Millisecond)})

@@ -247,12 +247,17 @@ func config(lines ...string) string {
 		}
 		more = append(more, line)
 	}
-	text := "artifacts: [out/version]\nhealth_check_timeout: 3\nscripts:\n"
+	text := "artifacts: [out/version]\nhealth_check_timeout: 120\nscripts:\n"
 	for _, name := range slices.Sorted(mapKeys(base)) {
 		quoted, _ := json.Marshal(base[name])
 		text += fmt.Sprintf("  %s: %s\n", name, quoted)
 	}
 	return text + strings.Join(more, "\n")
+}
+
+// hasty is config for a version that is known to be bad.
+func hasty(lines ...string) string {
+	return strings.Replace(config(lines...), "health_check_timeout: 120", "health_check_timeout: 3", 1)
 }
 
 func mapKeys(m map[string]string) func(func(string) bool) {

@@ -46,7 +46,7 @@ var deaths = []struct {
 	{"Deploy", func(a *app) *run { return a.stopLingering(config(`deploy=echo half > "$SERVE/live"; ` + linger)) }, deploy.Aborted, "one"},
 	{"Shift", func(a *app) *run { return a.stopLingering(config("post_deploy=" + linger)) }, deploy.Aborted, "one"},
 	{"HealthCheck", func(a *app) *run {
-		r := a.deploy(a.commit("bad", patient()))
+		r := a.deploy(a.commit("bad", config()))
 		waitFor(a.t, "a check", func() (int, bool) { return 0, r.recorded() && len(r.record().Checks) > 0 })
 		r.stop()
 		return r
@@ -65,13 +65,13 @@ var deaths = []struct {
 	{"Settle", func(a *app) *run { return a.stopIn("Settle", "two", config()) }, deploy.Success, "two"},
 	{"SettleFailure", func(a *app) *run { return a.stopIn("SettleFailure", "two", config("test=exit 1")) }, deploy.Failed, "one"},
 	{"Rollback", func(a *app) *run {
-		r := a.deploy(a.commit("bad", config(`rollback=test -e "$SERVE/once" || { touch "$SERVE/once"; `+linger+`; }; cp out/version "$SERVE/live"`)))
+		r := a.deploy(a.commit("bad", hasty(`rollback=test -e "$SERVE/once" || { touch "$SERVE/once"; `+linger+`; }; cp out/version "$SERVE/live"`)))
 		a.sees("once")
 		r.stop()
 		return r
 	}, deploy.RolledBack, "one"},
 	{"CheckRollback", func(a *app) *run {
-		r := a.deploy(a.commit("bad", config(`rollback=echo yes > "$SERVE/sick"; cp out/version "$SERVE/live"`)))
+		r := a.deploy(a.commit("bad", hasty(`rollback=echo yes > "$SERVE/sick"; cp out/version "$SERVE/live"`)))
 		r.in("CheckRollback")
 		waitFor(a.t, "a check of the way back", func() (int, bool) { return 0, r.record().Stage("checkrollback") != nil })
 		r.stop()
@@ -111,7 +111,7 @@ func TestSecondDoor(t *testing.T) {
 			for _, c := range deaths {
 				t.Run(c.state, func(t *testing.T) {
 					a := newApp(t)
-					a.deploy(a.commit("one", patient())).wants(deploy.Success)
+					a.deploy(a.commit("one", config())).wants(deploy.Success)
 					r := c.die(a)
 					door(a, r)
 					d := r.recovered(c.want)
@@ -136,7 +136,7 @@ func TestSecondDoor(t *testing.T) {
 					a := newApp(t)
 					slow := `rollback=test ! -e "$SERVE/sicken" || echo yes > "$SERVE/sick"; if test -e "$SERVE/slow"; then test -e "$SERVE/once" || { touch "$SERVE/once"; ` +
 						linger + `; }; fi; cp out/version "$SERVE/live"`
-					a.deploy(a.commit("one", patient())).wants(deploy.Success)
+					a.deploy(a.commit("one", config())).wants(deploy.Success)
 					a.deploy(a.commit("two", config(slow))).wants(deploy.Success)
 					r := c.die(a)
 					door(a, r)

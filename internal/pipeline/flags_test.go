@@ -105,7 +105,7 @@ func TestBadReleaseTakesItsFlagsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.enable("risky")
-	d := a.deploy(a.commit("bad", config("flags: [steady, risky]"))).wants(deploy.RolledBack)
+	d := a.deploy(a.commit("bad", hasty("flags: [steady, risky]"))).wants(deploy.RolledBack)
 	has(t, d, "flags switched off: risky")
 	if got := a.flags(); got != "risky=off steady=on" {
 		t.Error(got)

@@ -53,7 +53,11 @@ func TestOneOfOursIsGone(t *testing.T) {
 		t.Run(c.function, func(t *testing.T) {
 			a := newApp(t)
 			a.deploy(a.commit("one", config())).wants(deploy.Success)
-			r := a.deployBy(a.machine(c.function, hang), a.commit(c.version, config("test="+gate)))
+			yaml := config("test=" + gate)
+			if c.version == "bad" {
+				yaml = hasty("test=" + gate)
+			}
+			r := a.deployBy(a.machine(c.function, hang), a.commit(c.version, yaml))
 			a.removed(a.name + "-" + c.function)
 			switch {
 			case c.function == "settle":
@@ -80,7 +84,7 @@ func TestOneOfOursIsGone(t *testing.T) {
 func (f *lambdaApp) gated(version string) string {
 	f.t.Helper()
 	f.write(version+".zip", string(pack(f.t, version)))
-	return f.commit(version, "artifacts: [out/app.zip]\nhealth_check_timeout: 3\nscripts:\n  test: 'true'\n  build: mkdir out && cp \"$SERVE/"+version+
+	return f.commit(version, "artifacts: [out/app.zip]\nhealth_check_timeout: 120\nscripts:\n  test: 'true'\n  build: mkdir out && cp \"$SERVE/"+version+
 		".zip\" out/app.zip\n  deploy: "+strings.TrimSuffix(gate, "; ")+"\n")
 }
 

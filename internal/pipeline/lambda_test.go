@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -126,7 +127,11 @@ func (f *lambdaApp) create() {
 func (f *lambdaApp) version(version string) string {
 	f.t.Helper()
 	f.write(version+".zip", string(pack(f.t, version)))
-	yaml := "artifacts: [out/app.zip]\nhealth_check_timeout: 3\nscripts:\n  test: 'true'\n  build: mkdir out && cp \"$SERVE/" + version + ".zip\" out/app.zip\n"
+	seconds := 120
+	if version == "bad" { // which no patience makes good
+		seconds = 3
+	}
+	yaml := "artifacts: [out/app.zip]\nhealth_check_timeout: " + strconv.Itoa(seconds) + "\nscripts:\n  test: 'true'\n  build: mkdir out && cp \"$SERVE/" + version + ".zip\" out/app.zip\n"
 	return f.commit(version, yaml)
 }
 

@@ -66,7 +66,7 @@ func TestFailuresBeforeTheFirstChange(t *testing.T) {
 func TestBadRelease(t *testing.T) {
 	for _, c := range []struct{ name, yaml, kind, states string }{
 		{"deploy", config(`deploy=echo bad > "$SERVE/live"; exit 3`), "DeployFailed", "Prepare Route Test Build Admit Deploy" + wayBack},
-		{"health", config(), "HealthCheckFailed", "Prepare Route Test Build Admit Deploy Shift HealthCheck" + wayBack},
+		{"health", hasty(), "HealthCheckFailed", "Prepare Route Test Build Admit Deploy Shift HealthCheck" + wayBack},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := newApp(t)
@@ -89,7 +89,7 @@ func TestBadRelease(t *testing.T) {
 
 func TestFirstDeploymentBad(t *testing.T) {
 	a := newApp(t)
-	d := a.deploy(a.commit("bad", config(`rollback=rm -f "$SERVE/live"`))).wants(deploy.Failed)
+	d := a.deploy(a.commit("bad", hasty(`rollback=rm -f "$SERVE/live"`))).wants(deploy.Failed)
 	if d.Dirty || !d.Undone || !strings.Contains(strings.Join(d.Logs, "\n"), "no earlier release") {
 		t.Errorf("dirty %v, undone %v, timeline:\n%s", d.Dirty, d.Undone, strings.Join(d.Logs, "\n"))
 	}
@@ -122,7 +122,7 @@ func TestHooks(t *testing.T) {
 			t.Errorf("the timeline lacks %q:\n%s", want, log)
 		}
 	}
-	a.deploy(a.commit("bad", config(hooks))).wants(deploy.RolledBack)
+	a.deploy(a.commit("bad", hasty(hooks))).wants(deploy.RolledBack)
 	if got, want := strings.Fields(a.read("hooks")), "pre post pre post failure back done"; strings.Join(got, " ") != want {
 		t.Errorf("hooks ran: %v, want %s", got, want)
 	}
@@ -156,7 +156,7 @@ func TestReleaseIsBuiltOnce(t *testing.T) {
 func TestRollbackDisabled(t *testing.T) {
 	a := newApp(t)
 	a.deploy(a.commit("one", config())).wants(deploy.Success)
-	d := a.deploy(a.commit("bad", config("rollback_enabled: false"))).wants(deploy.Failed)
+	d := a.deploy(a.commit("bad", hasty("rollback_enabled: false"))).wants(deploy.Failed)
 	if log := strings.Join(d.Logs, "\n"); d.Dirty || d.Undone || !strings.Contains(log, "rollback_enabled is false") {
 		t.Errorf("dirty %v, undone %v, timeline:\n%s", d.Dirty, d.Undone, log)
 	}
@@ -170,7 +170,7 @@ func TestDirtyAndItsRepair(t *testing.T) {
 	a := newApp(t)
 	one := a.deploy(a.commit("one", config())).wants(deploy.Success)
 	fragile := `rollback=test -e "$SERVE/tool" && cp out/version "$SERVE/live"`
-	bad := a.deploy(a.commit("bad", config(fragile))).wants(deploy.Failed)
+	bad := a.deploy(a.commit("bad", hasty(fragile))).wants(deploy.Failed)
 	if !bad.Dirty || bad.Repair != "slipway rollback "+bad.ID || bad.Stage("rollback").Outcome != deploy.StageFailed {
 		t.Errorf("dirty %v, repair %q", bad.Dirty, bad.Repair)
 	}
@@ -273,7 +273,7 @@ func TestNonsense(t *testing.T) {
 func TestHealthGoesWithTheRelease(t *testing.T) {
 	a := newApp(t)
 	a.deploy(a.commit("one", config("health_check_path: /well"))).wants(deploy.Success)
-	d := a.deploy(a.commit("bad", config("health_check_path: /healthz"))).wants(deploy.RolledBack)
+	d := a.deploy(a.commit("bad", hasty("health_check_path: /healthz"))).wants(deploy.RolledBack)
 	a.start(map[string]any{"action": "rollback"}).wants(deploy.Failed)
 	if d.Health.Path != "/healthz" || d.Previous.Health.Path != "/well" {
 		t.Errorf("health %+v, of the one before %+v", d.Health, d.Previous.Health)

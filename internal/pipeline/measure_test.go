@@ -53,7 +53,7 @@ func TestMeasures(t *testing.T) {
 	a := newApp(t)
 	good := a.deploy(a.commit("one", config()))
 	good.wants(deploy.Success)
-	bad := a.deploy(a.commit("bad", config()))
+	bad := a.deploy(a.commit("bad", hasty()))
 	bad.wants(deploy.RolledBack)
 	back := a.deploy(a.commit("two", config("test=exit 1")))
 	back.wants(deploy.Failed)

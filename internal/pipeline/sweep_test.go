@@ -135,11 +135,6 @@ func (a *app) next(serving string) {
 	a.serves("next")
 }
 
-// patient is a slipway.yaml whose health check goes on for two minutes.
-func patient(lines ...string) string {
-	return strings.Replace(config(lines...), "health_check_timeout: 3", "health_check_timeout: 120", 1)
-}
-
 // hang is a function that never answers.
 const hang = "#!/bin/sh\nexec sleep 100\n"
 

@@ -86,7 +86,7 @@ func TestCancel(t *testing.T) {
 func TestCancelInHealthCheck(t *testing.T) {
 	a := newApp(t)
 	a.deploy(a.commit("one", config())).wants(deploy.Success)
-	r := a.deploy(a.commit("bad", strings.Replace(config(), "health_check_timeout: 3", "health_check_timeout: 120", 1)))
+	r := a.deploy(a.commit("bad", config()))
 	waitFor(t, "a failed check", func() (int, bool) {
 		d, err := world.store.Deployment(t.Context(), r.id)
 		return 0, err == nil && len(d.Checks) > 0

@@ -22,7 +22,7 @@ func TestSchemathesis(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the local cloud; run without -short")
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer stop()
 	bin, err := local.Schemathesis(ctx, root, t.Logf)
 	if err != nil {
