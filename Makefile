@@ -113,16 +113,17 @@ diagram: ## the pipeline's picture in docs/, drawn from statemachine.asl.json
 clean: down ## stop the local cloud, delete what was built and fetched
 	@rm -rf bin cdk.out .slipway examples/shop/build
 
-# The CDK's packages take a minute to compile, after a minute of downloads: the rest is made beside them, one after the
-# other, because two go commands at once compile what they share twice.
+# The CDK's packages take a minute to compile, after their downloads: the rest is made beside them, one after the other, because
+# two go commands at once compile what they share twice. bin/local comes first, and fetches the tools beside both.
 builds:
 	@echo "Building (the first time takes some minutes)."
-	@$(MAKE) -j2 bin/synth rest
+	@$(MAKE) -j3 bin/synth tools rest
 
-rest: functions
+rest: bin/local
+	@$(MAKE) functions
 	@$(MAKE) bin/slipway
-	@$(MAKE) tools
-	@$(MAKE) shop rehearsal
+	@$(MAKE) shop
+	@$(MAKE) rehearsal
 
 tools: bin/local
 	@bin/local tools
