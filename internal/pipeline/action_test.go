@@ -115,7 +115,7 @@ func TestStepFunctionsAction(t *testing.T) {
 	}
 	a.serves("one")
 
-	bad := a.action("slipway", commit(config(`deploy=echo bad > "$SERVE/live"`)))()
+	bad := a.action("slipway", commit(hasty(`deploy=echo bad > "$SERVE/live"`)))()
 	if d := a.of(bad); bad.Succeeded || bad.Status != "FAILED" || bad.Error != "HealthCheckFailed" || d.Status != deploy.RolledBack || !strings.Contains(bad.Cause, d.Error) || bad.Artifact != "" {
 		t.Errorf("%+v: %s, %s", bad, d.Status, d.Error)
 	}

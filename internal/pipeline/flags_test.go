@@ -114,7 +114,7 @@ func TestBadReleaseTakesItsFlagsDown(t *testing.T) {
 	a.deploy(a.commit("two", config("flags: [steady, fresh]"))).wants(deploy.Success)
 	a.start(map[string]any{"action": "rollback"}).wants(deploy.Success)
 	a.enable("fresh")
-	a.deploy(a.commit("bad again", config("flags: [steady, fresh]"))).wants(deploy.RolledBack)
+	a.deploy(a.commit("bad again", hasty("flags: [steady, fresh]"))).wants(deploy.RolledBack)
 	if got := a.flags(); got != "fresh=off risky=off steady=on" {
 		t.Error(got)
 	}
