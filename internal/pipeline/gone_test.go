@@ -100,9 +100,7 @@ func TestAliasIsGone(t *testing.T) {
 	}
 	f.write("go", "")
 	r.dirty(`target.alias: function ` + f.function + ` has no alias "live"`)
-	if _, err := world.fn.CreateAlias(t.Context(), &lambda.CreateAliasInput{FunctionName: &f.function, Name: aws.String("live"), FunctionVersion: aws.String("1")}); err != nil {
-		t.Fatal(err)
-	}
+	f.alias("1")
 	repair := f.start(map[string]any{"action": "rollback"}).wants(deploy.Success)
 	if repair.Repairs != r.id || repair.RollbackTo != one.ID {
 		t.Errorf("repairs %q by going back to %q, want %s by %s", repair.Repairs, repair.RollbackTo, r.id, one.ID)

@@ -104,11 +104,7 @@ func (f *lambdaApp) create() {
 	if err := lambda.NewFunctionActiveV2Waiter(world.fn).Wait(ctx, version, time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	alias := &lambda.CreateAliasInput{FunctionName: &f.function, Name: aws.String("live"), FunctionVersion: made.Version}
-	var exists *types.ResourceConflictException // the SDK asked again, because the first answer was lost
-	if _, err := world.fn.CreateAlias(ctx, alias); err != nil && !errors.As(err, &exists) {
-		t.Fatal(err)
-	}
+	f.alias(*made.Version)
 	url, err := world.fn.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{
 		FunctionName: &f.function, Qualifier: aws.String("live"), AuthType: types.FunctionUrlAuthTypeNone,
 	})
@@ -121,6 +117,16 @@ func (f *lambdaApp) create() {
 	settings.URL = f.url
 	f.Environments["production"] = settings
 	f.apply()
+}
+
+// alias makes the alias that the app is served by.
+func (f *lambdaApp) alias(version string) {
+	f.t.Helper()
+	_, err := world.fn.CreateAlias(f.t.Context(), &lambda.CreateAliasInput{FunctionName: &f.function, Name: aws.String("live"), FunctionVersion: &version})
+	var exists *types.ResourceConflictException // the SDK asked again, because the first answer was lost
+	if err != nil && !errors.As(err, &exists) {
+		f.t.Fatal(err)
+	}
 }
 
 // version commits a version whose build hands over a ready zip.

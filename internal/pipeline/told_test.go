@@ -268,7 +268,7 @@ func TestStatusesAreTold(t *testing.T) {
 
 	good := a.deploy(a.commit("one", config()))
 	good.wants(deploy.Success)
-	bad := a.deploy(a.commit("bad", hasty(`deploy=echo bad > "$SERVE/live"; echo "it said \"no\"" >&2; exit 1`)))
+	bad := a.deploy(a.commit("bad", config(`deploy=echo bad > "$SERVE/live"; echo "it said \"no\"" >&2; exit 1`)))
 	bad.wants(deploy.RolledBack)
 	slow := a.commit("two", config(`deploy=sleep 2; cp out/version "$SERVE/live"`))
 	crowd := []*run{a.deploy(slow), a.deploy(slow), a.deploy(slow), a.deploy(slow)} // some are overtaken
