@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,6 +151,77 @@ func TestReleaseIsBuiltOnce(t *testing.T) {
 	second := a.deploy(sha).wants(deploy.Success)
 	if a.read("builds") != "x" || second.Release.BuiltBy != first.ID || second.Stage("build").Outcome != deploy.Skipped {
 		t.Errorf("builds %q, built by %s, stage %+v", a.read("builds"), second.Release.BuiltBy, second.Stage("build"))
+	}
+}
+
+// TestArtifactsRun: a tool that a build made is run by the scripts that find it, on the way there and back, by its own path.
+func TestArtifactsRun(t *testing.T) {
+	for name, newApp := range map[string]func(*testing.T) *app{"in functions": newApp, "in CodeBuild": newBuildApp} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t)
+			tool := func(version, more string) string {
+				a.write("tool-"+version, "#!/bin/sh\necho "+version+` > "$SERVE/live"`+more+"\n")
+				build := `build=mkdir -p bin out; cp "$SERVE/tool-` + version + `" bin/tool; chmod 755 bin/tool; cp version out/version`
+				yaml := strings.Replace(config(build, "deploy=bin/tool", "rollback=bin/tool"), "[out/version]", "[bin/tool, out/version]", 1)
+				return a.commit(version, yaml)
+			}
+			one := a.deploy(tool("one", "")).wants(deploy.Success)
+			if f := one.Release.Artifacts; len(f) != 2 || !f[0].Executable || f[1].Executable {
+				t.Errorf("%+v", f)
+			}
+			a.serves("one")
+			a.deploy(tool("two", "; exit 3")).wants(deploy.RolledBack)
+			a.serves("one")
+		})
+	}
+}
+
+// TestBlocksEndAtTheFirstFailure: in every kind of script, a line that fails ends the block, and no later one runs.
+func TestBlocksEndAtTheFirstFailure(t *testing.T) {
+	const block = "echo in >> \"$SERVE/ran\"\nfalse\necho later >> \"$SERVE/ran\""
+	hooks := func(point string) string {
+		text, _ := json.Marshal(block)
+		return "hooks: {" + point + ": [" + string(text) + "]}"
+	}
+	for name, c := range map[string]struct {
+		newApp func(*testing.T) *app
+		yaml   string
+		status deploy.Status
+		kind   deploy.Kind
+		says   string
+	}{
+		"test":              {newApp, config("test=" + block), deploy.Failed, deploy.TestFailed, "test script: the script exited with code 1"},
+		"build":             {newApp, config("build=" + block), deploy.Failed, deploy.BuildFailed, "build script: the script exited with code 1"},
+		"test, CodeBuild":   {newBuildApp, config("test=" + block), deploy.Failed, deploy.TestFailed, "test script: the script exited with code 1"},
+		"build, CodeBuild":  {newBuildApp, config("build=" + block), deploy.Failed, deploy.BuildFailed, "build script: the script exited with code 1"},
+		"pre_deploy":        {newApp, config("pre_deploy=" + block), deploy.Failed, deploy.DeployFailed, "pre_deploy script: the script exited with code 1"},
+		"deploy":            {newApp, config("deploy=" + block), deploy.Failed, deploy.DeployFailed, "deploy script: the script exited with code 1"},
+		"post_deploy":       {newApp, config("post_deploy=" + block), deploy.Success, "", "post_deploy script: the script exited with code 1"},
+		"a pre_deploy hook": {newApp, config(hooks("pre_deploy")), deploy.Success, "", "exited with code 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := c.newApp(t)
+			d := a.deploy(a.commit("one", c.yaml)).wants(c.status)
+			if log := strings.Join(d.Logs, "\n"); d.ErrorKind != c.kind || !strings.Contains(log, c.says) {
+				t.Errorf("%s; want %s, %q in:\n%s", d.ErrorKind, c.kind, c.says, log)
+			}
+			if ran := a.read("ran"); ran != "in" {
+				t.Errorf("ran %q", ran)
+			}
+		})
+	}
+}
+
+// TestRollbackBlocksEndAtTheFirstFailure: as the others; the way back by such a script has failed.
+func TestRollbackBlocksEndAtTheFirstFailure(t *testing.T) {
+	a := newApp(t)
+	a.deploy(a.commit("one", config())).wants(deploy.Success)
+	d := a.deploy(a.commit("bad", hasty("rollback=false\necho later > \"$SERVE/ran\""))).wants(deploy.Failed)
+	if log := strings.Join(d.Logs, "\n"); !strings.Contains(log, "rollback script: the script exited with code 1") {
+		t.Errorf("timeline:\n%s", log)
+	}
+	if _, err := os.Stat(filepath.Join(a.dir, "ran")); err == nil {
+		t.Error("the rollback script went on")
 	}
 }
 

@@ -32,7 +32,7 @@ var base = map[string]string{
 
 // Job is one script to run.
 type Job struct {
-	Command string            // for /bin/sh -c
+	Command string            // for /bin/sh -e -c: the first command that fails ends it
 	Dir     string            // to run in
 	Env     map[string]string // added to PATH, HOME, TMPDIR and LANG, or in their place
 	Output  io.Writer         // takes stdout and stderr as they come; it must not block for long; its errors are its own; nil discards
@@ -76,7 +76,7 @@ func Run(ctx context.Context, j Job) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", j.Command)
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-e", "-c", j.Command)
 	cmd.Dir, cmd.Env = j.Dir, environment(j.Env)
 	if j.Output != nil {
 		out := &drain{j.Output}

@@ -86,6 +86,41 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestRunStopsAtTheFirstFailure: a block of several lines is as good as each of them, as in other CI systems. What sh excepts from -e
+// stays excepted.
+func TestRunStopsAtTheFirstFailure(t *testing.T) {
+	for name, c := range map[string]struct {
+		command, output, err string
+	}{
+		"lines":                 {"false\necho later", "", "the script exited with code 1"},
+		"one line":              {"false; echo later", "", "the script exited with code 1"},
+		"not found":             {"no-such-tool 2>/dev/null\necho later", "", "the script exited with code 127"},
+		"in a subshell":         {"(false; echo inside)\necho later", "", "the script exited with code 1"},
+		"in a function":         {"f() { false; echo inside; }\nf\necho later", "", "the script exited with code 1"},
+		"an assignment":         {"x=$(exit 4)\necho later", "", "the script exited with code 4"},
+		"the last of a pipe":    {"echo a | grep b\necho later", "", "the script exited with code 1"},
+		"the last of a list":    {"true && false\necho later", "", "the script exited with code 1"},
+		"in a loop":             {"for i in 1 2; do echo $i; test $i = 0; done\necho later", "1\n", "the script exited with code 1"},
+		"a trap hears of it":    {"trap 'echo clean' EXIT\nfalse\necho later", "clean\n", "the script exited with code 1"},
+		"a condition":           {"if echo a | grep -q b; then echo found; else echo none; fi", "none\n", ""},
+		"a loop's condition":    {"i=0; while test $i -lt 2; do i=$((i+1)); done; echo $i", "2\n", ""},
+		"an or":                 {"false || echo other\necho later", "other\nlater\n", ""},
+		"the front of an and":   {"false && echo both\necho later", "later\n", ""},
+		"negated":               {"! false\n! true\necho later", "later\n", ""},
+		"the front of a pipe":   {"false | cat\necho later", "later\n", ""},
+		"set +e":                {"set +e\nfalse\necho later", "later\n", ""},
+		"a shell of the script": {"sh -c 'false; echo inside'\necho later", "inside\nlater\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			err := script.Run(t.Context(), script.Job{Command: c.command, Dir: t.TempDir(), Output: &out})
+			if text(err) != c.err || out.String() != c.output {
+				t.Errorf("got %q, %v; want %q, %q", out.String(), err, c.output, c.err)
+			}
+		})
+	}
+}
+
 func text(err error) string {
 	if err == nil {
 		return ""
