@@ -137,6 +137,8 @@ type Artifact struct {
 	Key    string `json:"key"`  // in S3
 	SHA256 string `json:"sha256"`
 	Bytes  int64  `json:"bytes"`
+
+	Executable bool `json:"executable,omitempty"` // it was built so; false in records from before this was kept
 }
 
 // Live is what serves in an environment.

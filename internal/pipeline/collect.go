@@ -131,6 +131,7 @@ func (s *Build) look(ctx context.Context, d, result *deploy.Deployment) (*deploy
 		if err != nil {
 			return nil, deploy.Errorf(deploy.BuildFailed, "artifact "+name, "%w", err)
 		}
+		a.Executable = said[i].Executable // what may run is the commit's own word
 		r.Artifacts = append(r.Artifacts, a)
 	}
 	return r, nil

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,10 +49,11 @@ func (s *S3) PutArtifact(ctx context.Context, app, commit, name, file string) (d
 	return a, nil
 }
 
-// FetchArtifact downloads an artifact into file, whose folder must exist. The error is NotFound, or BuildFailed where the content
-// isn't what was built; then nothing stays in file.
+// FetchArtifact downloads an artifact into file, whose folder must exist, with the mode 0755 where it was built executable, else
+// 0644, less the umask. A file or a link that is there is replaced, and a link isn't followed. The error is NotFound, or BuildFailed
+// where the content isn't what was built; then nothing stays in file.
 func (s *S3) FetchArtifact(ctx context.Context, a deploy.Artifact, file string) (err error) {
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := replace(file, a.Executable)
 	if err != nil {
 		return deploy.Errorf(deploy.Internal, "artifact "+a.Path, "%w", err)
 	}
@@ -70,6 +73,19 @@ func (s *S3) FetchArtifact(ctx context.Context, a deploy.Artifact, file string) 
 		return changed(a, sha)
 	}
 	return nil
+}
+
+// replace makes a new file. What was at its place had a mode of its own, or led elsewhere.
+func replace(file string, executable bool) (*os.File, error) {
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+
+	mode := fs.FileMode(0o644)
+	if executable {
+		mode = 0o755
+	}
+	return os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 }
 
 // CheckArtifact asks S3 whether it still holds what was built, without fetching it. The error is NotFound or BuildFailed.
@@ -148,7 +164,7 @@ func openWithin(file, name string) (*os.File, error) {
 	return root.Open(name)
 }
 
-// measure reads f for its digest and goes back to its start.
+// measure reads f for its digest and its mode and goes back to its start.
 func measure(f *os.File, name string) (deploy.Artifact, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -165,5 +181,7 @@ func measure(f *os.File, name string) (deploy.Artifact, error) {
 	if err != nil {
 		return deploy.Artifact{}, deploy.Errorf(deploy.Internal, "artifact "+name, "read: %w", err)
 	}
-	return deploy.Artifact{Path: name, SHA256: hex.EncodeToString(h.Sum(nil)), Bytes: n}, nil
+
+	executable := info.Mode()&0o111 != 0
+	return deploy.Artifact{Path: name, SHA256: hex.EncodeToString(h.Sum(nil)), Bytes: n, Executable: executable}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,6 +166,78 @@ func TestArtifactsOnTheCloud(t *testing.T) {
 		if deploy.KindOf(err) != deploy.NotFound {
 			t.Errorf("%s of a deleted one: got %v", what, err)
 		}
+	}
+}
+
+// TestArtifactsKeepTheirMode: what a build made executable is so again, whatever lay in its place, and what a link there led to
+// stays as it was.
+func TestArtifactsKeepTheirMode(t *testing.T) {
+	_, s := cloudBucket(t)
+	for name, c := range map[string]struct {
+		built, before, want fs.FileMode // before 0: nothing was there
+	}{
+		"a tool":                   {0o755, 0, 0o755},
+		"data":                     {0o644, 0, 0o644},
+		"a tool of its owner's":    {0o700, 0, 0o755},
+		"data of its owner's":      {0o600, 0, 0o644},
+		"a tool over data":         {0o755, 0o644, 0o755},
+		"data over a tool":         {0o644, 0o755, 0o644},
+		"a tool over a read-only":  {0o755, 0o444, 0o755},
+		"a tool of no one's to be": {0o744, 0o400, 0o755},
+	} {
+		t.Run(name, func(t *testing.T) {
+			built, to := filepath.Join(t.TempDir(), "tool"), filepath.Join(t.TempDir(), "tool")
+			write(t, built, "#!/bin/sh\n", c.built)
+			if c.before != 0 {
+				write(t, to, "older and longer than what comes", c.before)
+			}
+
+			a, err := s.PutArtifact(t.Context(), "shop", commit, "tool", built)
+			if err == nil {
+				err = s.FetchArtifact(t.Context(), a, to)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			info, err := os.Stat(to)
+			if err != nil || info.Mode() != c.want || info.Size() != 10 {
+				t.Errorf("%v of %d bytes, %v; want %v", info.Mode(), info.Size(), err, c.want)
+			}
+		})
+	}
+}
+
+// TestArtifactInPlaceOfALink: the link goes, not what it led to.
+func TestArtifactInPlaceOfALink(t *testing.T) {
+	_, s := cloudBucket(t)
+	dir := t.TempDir()
+	built, link, other := filepath.Join(dir, "built"), filepath.Join(dir, "link"), filepath.Join(dir, "other")
+	write(t, built, "new", 0o644)
+	write(t, other, "mine", 0o644)
+	if err := os.Symlink(other, link); err != nil {
+		t.Fatal(err)
+	}
+
+	a, err := s.PutArtifact(t.Context(), "shop", commit, "link", built)
+	if err == nil {
+		err = s.FetchArtifact(t.Context(), a, link)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	got, _ := os.ReadFile(link)
+	kept, _ := os.ReadFile(other)
+	if info, err := os.Lstat(link); err != nil || !info.Mode().IsRegular() || string(got) != "new" || string(kept) != "mine" {
+		t.Errorf("%v holds %q, what it led to %q, %v", info.Mode(), got, kept, err)
+	}
+}
+
+func write(t *testing.T, file, text string, mode fs.FileMode) {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(file, []byte(text), mode), os.Chmod(file, mode)); err != nil {
+		t.Fatal(err)
 	}
 }
 
