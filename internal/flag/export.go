@@ -12,10 +12,11 @@ import (
 func (d *Document) Flagd() ([]byte, []Problem) { return ToFlagd(d.Flags, d.Evaluators, d.Metadata) }
 
 // ToFlagd writes flags as plain flagd, which any flagd provider reads: short forms, schedules, ramps, prerequisites and
-// bucketBy become targeting that gives the same variant for everybody. What plain flagd can't say is named in notes, with
-// the flag's path. A flag without extensions is written as it is stored.
+// bucketBy become targeting that gives the same variant for everybody, and so do references to segments that Java's provider
+// can't read (see inlineRefs). What plain flagd can't say, and what engines read differently, is named in notes, with the
+// path. A flag without extensions is written as it is stored.
 func ToFlagd(definitions map[string]Definition, evaluators map[string]json.RawMessage, metadata map[string]any) (document []byte, notes []Problem) {
-	e := exporter{definitions: definitions, evaluators: evaluators}
+	e := exporter{definitions: definitions, evaluators: evaluators, fragile: fragile(evaluators), kept: map[string]bool{}}
 	flags := make(map[string]json.RawMessage, len(definitions))
 	for _, key := range slices.Sorted(maps.Keys(definitions)) {
 		if d := definitions[key]; d.Archived {
@@ -24,31 +25,156 @@ func ToFlagd(definitions map[string]Definition, evaluators map[string]json.RawMe
 			flags[key] = e.flag(key, d)
 		}
 	}
-	return writeDocument(flags, evaluators, metadata), e.notes
+
+	return writeDocument(flags, e.keptEvaluators(), metadata), e.notes
 }
 
 type exporter struct {
 	definitions map[string]Definition
 	evaluators  map[string]json.RawMessage
+	fragile     map[string]bool // evaluators that are written out where they are referred to
+	kept        map[string]bool // of them, those that a flag still refers to
+	written     int             // bytes that writing them out has added
 	notes       []Problem
 }
 
-func (e *exporter) note(key, message string) {
-	at := (*place)(nil).member("flags").member(key)
+func (e *exporter) note(key, message string) { e.noteAt("flags", key, message) }
+
+func (e *exporter) noteAt(member, name, message string) {
+	at := (*place)(nil).member(member).member(name)
 	e.notes = append(e.notes, Problem{Path: at.String(), Message: message})
 }
 
 // maxExport bounds one flag's targeting once its prerequisites are written into it, in bytes.
 const maxExport = 64 << 10
 
+// maxWritten bounds what writing segments out adds to a whole document, in bytes: Lambda's answers end at 6 MB.
+const maxWritten = 1 << 20
+
+// flag writes one flag, and notes what engines make of it.
 func (e *exporter) flag(key string, d Definition) []byte {
+	plain := e.plain(key, d)
+	plain.Targeting = e.inlineRefs(key, plain.Targeting)
+
+	if e.splits(plain.Targeting) {
+		e.note(key, splitNote(d.HashVersion))
+	}
+	if plain.DefaultVariant == nil && plain.State != "DISABLED" {
+		e.note(key, "no defaultVariant: Rust's engine 0.1 refuses the whole document, and Java's provider answers GENERAL where the rule gives no variant")
+	}
+
+	return mustJSON(plain)
+}
+
+// splitNote says which in-process engines put users into the buckets that Slipway does. docs/ofrep.md has the versions, measured.
+func splitNote(hashVersion string) string {
+	if hashVersion == "v3" {
+		return "splits users by hash version v3: in-process clients in Python and Rust agree with Slipway; those in Go and JavaScript (v2) and Java put users into other buckets"
+	}
+	return "splits users by hash version v2: in-process clients in Go and JavaScript agree with Slipway; those in Python and Rust (v3) and Java put users into other buckets"
+}
+
+// splits reports whether a rule, or a segment that it refers to, has a fractional.
+func (e *exporter) splits(targeting []byte) bool {
+	if bytes.Contains(targeting, []byte(`"fractional":`)) {
+		return true
+	}
+
+	for name, rule := range e.evaluators {
+		if bytes.Contains(rule, []byte(`"fractional":`)) && refersTo(targeting, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func refersTo(targeting []byte, evaluator string) bool {
+	return bytes.Contains(targeting, append([]byte(`{"$ref":`), mustJSON(evaluator)...))
+}
+
+// fragile finds the evaluators with a dollar sign or a backslash in their text. Java's provider 0.11 puts an evaluator's text
+// in the place of a reference by a regular expression's replacement, in which both have a meaning of their own: it
+// refuses the whole document.
+func fragile(evaluators map[string]json.RawMessage) map[string]bool {
+	found := map[string]bool{}
+	for name, rule := range evaluators {
+		if bytes.ContainsAny(rule, `$\`) {
+			found[name] = true
+		}
+	}
+	return found
+}
+
+// inlineRefs writes fragile evaluators out in a rule that refers to them, within maxExport and maxWritten. Beyond, the
+// reference stays, and is noted.
+func (e *exporter) inlineRefs(key string, targeting json.RawMessage) json.RawMessage {
+	var refs []string
+	for name := range e.fragile {
+		if refersTo(targeting, name) {
+			refs = append(refs, name)
+		}
+	}
+	if len(refs) == 0 {
+		return targeting
+	}
+
+	plain := mustJSON(e.resolve(decode(targeting)))
+	added := len(plain) - len(targeting)
+	if len(plain) <= maxExport && e.written+added <= maxWritten {
+		e.written += added
+		return plain
+	}
+
+	slices.Sort(refs)
+	for _, name := range refs {
+		e.kept[name] = true
+		e.note(key, "refers to the segment "+strconv.Quote(name)+", which has a $ or a \\ and is too large to be written out: Java's provider 0.11 refuses the whole document")
+	}
+	return targeting
+}
+
+// resolve puts fragile evaluators in the place of references to them.
+func (e *exporter) resolve(v any) any {
+	switch v := v.(type) {
+	case list:
+		out := make(list, len(v))
+		for i := range v {
+			out[i] = e.resolve(v[i])
+		}
+		return out
+	case rule:
+		if name, ok := v["$ref"].(string); ok && len(v) == 1 && e.fragile[name] {
+			return decode(e.evaluators[name])
+		}
+		out := make(rule, len(v))
+		for name := range v {
+			out[name] = e.resolve(v[name])
+		}
+		return out
+	}
+	return v
+}
+
+// keptEvaluators leaves out the evaluators that are written out everywhere.
+func (e *exporter) keptEvaluators() map[string]json.RawMessage {
+	kept := make(map[string]json.RawMessage, len(e.evaluators))
+	for _, name := range slices.Sorted(maps.Keys(e.evaluators)) {
+		if e.fragile[name] && !e.kept[name] {
+			e.noteAt("$evaluators", name, "has a $ or a \\, which Java's provider 0.11 can't read in a segment: written out where flags refer to it")
+			continue
+		}
+		kept[name] = e.evaluators[name]
+	}
+	return kept
+}
+
+// plain is a flag in flagd's own members.
+func (e *exporter) plain(key string, d Definition) Definition {
 	plain := Definition{State: d.State, Variants: d.Variants, DefaultVariant: d.DefaultVariant, Targeting: d.Targeting, Metadata: d.Metadata}
-	if d.HashVersion == "v3" {
-		e.note(key, "hashVersion v3: flagd hashes by its second version until its third is released, and then by that alone; users may change buckets")
-	}
 	if d.Simple == nil && d.Schedule == nil && d.BucketBy == "" && len(d.Prerequisites) == 0 {
-		return mustJSON(plain)
+		return plain
 	}
+
 	x := e.expression(key, d)
 	if d.Simple != nil {
 		plain.State = "ENABLED"
@@ -71,7 +197,7 @@ func (e *exporter) flag(key string, d Definition) []byte {
 		e.note(key, "written out as plain flagd its targeting has "+strconv.Itoa(len(plain.Targeting))+" bytes, over 65536: exported as DISABLED")
 		plain.State, plain.Targeting = "DISABLED", nil
 	}
-	return mustJSON(plain)
+	return plain
 }
 
 // gated puts the gate around the rule. While it is closed the rule gives null, and so a flag of the full form loses its

@@ -320,22 +320,3 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 }
-
-func TestExportNotes(t *testing.T) {
-	d, err := flag.ParseDocument([]byte(`{"flags":{"ring":{"enabled":false,"rollout_percent":20,"bucketing":"ring"},"old":{"enabled":true,"archived":true},
-		"plain":{"state":"ENABLED","variants":{"a":1.0},"targeting":{"if":[true,"a"]}},"v3":{"state":"ENABLED","variants":{"a":1},"hashVersion":"v3"}}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, notes := d.Flagd()
-	var paths []string
-	for _, n := range notes {
-		paths = append(paths, n.Path)
-	}
-	if want := []string{"/flags/old", "/flags/ring", "/flags/v3"}; !slices.Equal(paths, want) {
-		t.Errorf("notes about %v; want %v", paths, want)
-	}
-	if !strings.Contains(string(text), `"plain":{"state":"ENABLED","variants":{"a":1.0},"targeting":{"if":[true,"a"]}}`) || strings.Contains(string(text), `"old"`) {
-		t.Errorf("%s", text)
-	}
-}
