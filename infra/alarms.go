@@ -37,6 +37,7 @@ func newAlarms(scope constructs.Construct, s Settings, machine awsstepfunctions.
 		1, count(pipeline.DirtyMetric))
 	a.flags()
 	a.events(dead)
+	a.tooLarge()
 	a.notifications(untold)
 	a.add("executions-failed", "A deployment did not go live", 1, machine.MetricFailed(sum))
 	a.add("executions-aborted", "Somebody stopped an execution, which cleans nothing up", 1, machine.MetricAborted(sum))

@@ -76,6 +76,7 @@ func startLimits() *map[string]*awsapigateway.MethodDeploymentOptions {
 func newAPI(scope constructs.Construct, s Settings, fn awslambda.Function) awsapigateway.RestApi {
 	scope = constructs.NewConstruct(scope, jsii.String("Api"))
 	logs := newLogGroup(scope, "Logs", "/aws/vendedlogs/apigateway/slipway", s)
+	countTooLarge(scope, logs)
 	api := awsapigateway.NewRestApi(scope, jsii.String("RestApi"), &awsapigateway.RestApiProps{
 		RestApiName:    jsii.String("slipway"),
 		Description:    jsii.String("Slipway's control API"),

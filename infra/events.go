@@ -32,7 +32,7 @@ var pushRules = []struct {
 }{
 	{"CodeCommit", "Branches of CodeCommit that were pushed to", false, map[string]any{
 		"source": []string{trigger.CodeCommitSource}, "detail-type": []string{trigger.CodeCommitType},
-		"detail": map[string]any{"event": []string{"referenceCreated", "referenceUpdated"}, "referenceType": []string{"branch"}},
+		"detail": map[string]any{"event": []string{"referenceCreated", "referenceUpdated", "referenceDeleted"}, "referenceType": []string{"branch"}},
 	}},
 	{"Pushed", "Commits that somebody tells of", false, ownPushed},
 	{"PushedOnBus", "Commits that somebody tells of on Slipway's bus", true, ownPushed},

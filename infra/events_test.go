@@ -73,7 +73,7 @@ func TestPushRules(t *testing.T) {
 		t.Errorf("rules %q, want %q", got, want)
 	}
 	detail := rules[want[0]]["detail"]
-	if fmt.Sprint(detail) != "map[event:[referenceCreated referenceUpdated] referenceType:[branch]]" {
+	if fmt.Sprint(detail) != "map[event:[referenceCreated referenceUpdated referenceDeleted] referenceType:[branch]]" {
 		t.Errorf("of CodeCommit: %v", detail)
 	}
 }
@@ -114,4 +114,30 @@ func TestDeadEvents(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTooLarge: what no function sees since it is too large rings an alarm, by the access log's status, which is text there.
+func TestTooLarge(t *testing.T) {
+	filters := slipway.of(t, "AWS::Logs::MetricFilter")
+	if len(filters) != 1 {
+		t.Fatalf("%d metric filters", len(filters))
+	}
+	for _, f := range filters {
+		made := f.at("MetricTransformations").([]any)[0].(object)
+		if f.text("FilterPattern") != `{ $.status = "413" }` || made["MetricNamespace"] != "Slipway" || made["MetricName"] != "RequestsTooLarge" || made["MetricValue"] != "1" {
+			t.Errorf("filter %v", f)
+		}
+		for _, stage := range slipway.of(t, "AWS::ApiGateway::Stage") {
+			group := strings.TrimSuffix(strings.TrimPrefix(f.text("LogGroupName"), "${"), "}")
+			if s := stage.at("AccessLogSetting").(object); group == "" || !strings.Contains(fmt.Sprint(s["DestinationArn"]), group) || !strings.Contains(fmt.Sprint(s["Format"]), `"status":"$context.status"`) {
+				t.Errorf("the access log %v is not that of %s", s, group)
+			}
+		}
+	}
+	for _, alarm := range slipway.of(t, "AWS::CloudWatch::Alarm") {
+		if alarm.text("AlarmName") == "slipway-request-too-large" && alarm.text("MetricName") == "RequestsTooLarge" && alarm.at("Threshold") == 1.0 {
+			return
+		}
+	}
+	t.Error("no alarm")
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 )
@@ -25,6 +26,26 @@ func newWebhook(scope constructs.Construct, api awsapigateway.RestApi, fn awslam
 	api.Root().ResourceForPath(jsii.String(webhookPath)).AddMethod(jsii.String("POST"), invoke(scope, api, fn), &awsapigateway.MethodOptions{
 		AuthorizationType: awsapigateway.AuthorizationType_NONE,
 	})
+}
+
+// tooLargeMetric counts the requests that API Gateway, Lambda or the webhook refused for their size.
+const tooLargeMetric = "RequestsTooLarge"
+
+// countTooLarge counts them in the access log, the only place that has those that come to no function. GitHub sends pushes of up to
+// 25 MB, API Gateway takes 10 MB and Lambda 6: the push is not deployed, and nobody else says so.
+func countTooLarge(scope constructs.Construct, logs awslogs.LogGroup) {
+	awslogs.NewMetricFilter(scope, jsii.String("TooLarge"), &awslogs.MetricFilterProps{
+		LogGroup:        logs,
+		FilterPattern:   awslogs.FilterPattern_Literal(jsii.String(`{ $.status = "413" }`)),
+		MetricNamespace: jsii.String(Namespace),
+		MetricName:      jsii.String(tooLargeMetric),
+		MetricValue:     jsii.String("1"),
+	})
+}
+
+// tooLarge adds the alarm on requests that were refused for their size.
+func (a *alarms) tooLarge() {
+	a.add("request-too-large", "A request was larger than the API takes; a push that GitHub told of may not be deployed", 1, count(tooLargeMetric))
 }
 
 // mayHear is what the webhook takes: its own secret, and launching. Secrets Manager ends a secret's ARN with six

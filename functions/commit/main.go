@@ -19,7 +19,7 @@ import (
 func main() {
 	e := boot.Load()
 	s := e.Store()
-	commit := trigger.Commit{Log: e.Log, Trigger: &trigger.Trigger{Store: s, Launcher: &launch.Launcher{
+	commit := trigger.Commit{Log: e.Log, Trigger: &trigger.Trigger{Store: s, Now: time.Now, Launcher: &launch.Launcher{
 		Store: s, Sources: source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET")), Now: time.Now, Entropy: rand.Reader,
 		Machine: machine.NewStarter(sfn.NewFromConfig(e.AWS), e.Get("SLIPWAY_STATE_MACHINE_ARN")),
 	}}}

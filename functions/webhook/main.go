@@ -26,7 +26,7 @@ func main() {
 	look := func(ctx context.Context) (string, error) { return values.Value(ctx, e.Get("SLIPWAY_WEBHOOK_SECRET")) }
 	webhook := trigger.Webhook{
 		Memory: s, Secrets: &trigger.Secrets{Look: look, Now: time.Now}, Now: time.Now, Log: e.Log,
-		Trigger: &trigger.Trigger{Store: s, Launcher: &launch.Launcher{
+		Trigger: &trigger.Trigger{Store: s, Now: time.Now, Launcher: &launch.Launcher{
 			Store: s, Sources: source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET")), Now: time.Now, Entropy: rand.Reader,
 			Machine: machine.NewStarter(sfn.NewFromConfig(e.AWS), e.Get("SLIPWAY_STATE_MACHINE_ARN")),
 		}},

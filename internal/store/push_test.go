@@ -67,12 +67,14 @@ func (*unreliable) Stat(context.Context, string, string) (*deploy.Bundle, error)
 	return &deploy.Bundle{Key: "k"}, nil
 }
 
-// pushes are a branch's, some twice and three times, neighbours out of order, and each fourth puts back what was there three before.
+// pushes are a branch's, some twice and three times, neighbours out of order, each fourth puts back what was there three before, and
+// no clock is right.
 func pushes(app string, n int) (all []trigger.Push, newest string) {
 	begin := time.Now()
 	newest = fmt.Sprintf("%040x", 0)
 	for i := range n {
-		p := trigger.Push{App: app, Branch: "main", CommitSHA: fmt.Sprintf("%040x", 100+i), Before: newest, Pushed: begin.Add(time.Duration(i) * time.Millisecond)}
+		p := trigger.Push{App: app, Branch: "main", CommitSHA: fmt.Sprintf("%040x", 100+i), Before: newest, Door: "event", HasTime: true,
+			Told: begin.Add(-rand.N(time.Hour)), Sent: begin.Add(rand.N(20*time.Hour) - 10*time.Hour)}
 		if i%4 == 3 {
 			p.CommitSHA = fmt.Sprintf("%040x", 100+i-3)
 		}
@@ -95,7 +97,7 @@ func TestPushesInABadHour(t *testing.T) {
 	table := ownTable(t)
 	good, bad := store.New(db, table), &unreliable{Client: db, starts: map[string]int{}}
 	s := store.New(bad, table)
-	tr := &trigger.Trigger{Store: s, Launcher: &launch.Launcher{Store: s, Sources: bad, Machine: bad, Now: time.Now, Entropy: crand.Reader}}
+	tr := &trigger.Trigger{Store: s, Now: time.Now, Launcher: &launch.Launcher{Store: s, Sources: bad, Machine: bad, Now: time.Now, Entropy: crand.Reader}}
 	settings := deploy.Settings{DeployOnPush: []string{"main"}}
 	if err := good.PutApp(t.Context(), &deploy.App{Name: name, Environments: map[string]deploy.Settings{"production": settings}}); err != nil {
 		t.Fatal(err)

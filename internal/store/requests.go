@@ -45,6 +45,20 @@ func (s *Store) Tip(ctx context.Context, app, environment, branch string) (*depl
 	return &t, nil
 }
 
+// MoveTip stores what is known of a branch's pushes over the version before, without a deployment. Superseded where it has moved.
+func (s *Store) MoveTip(ctx context.Context, tip deploy.Tip) error {
+	version := tip.Version
+	tip.Version++
+	it, err := item(tipKey(tip.App, tip.Environment, tip.Branch), tip, nil)
+	if err != nil {
+		return err
+	}
+	if err = s.put(ctx, it, version); errors.Is(err, errOvertaken) {
+		return deploy.Errorf(deploy.Superseded, "", "another push to %s was told of meanwhile", tip.Branch)
+	}
+	return err
+}
+
 // CreateOnce stores a new deployment together with the request that it is for, and, if tip isn't nil, the branch's new tip
 // over the one of the version before: all of them, or none. Where the key is taken, the request that has it is the answer,
 // else nil. A key is free when it has expired by the deployment's start, or belongs to the deployment that the new one

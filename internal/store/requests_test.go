@@ -183,3 +183,24 @@ func TestAppsOf(t *testing.T) {
 		}
 	}
 }
+
+// TestMoveTip stores what is known of a branch without a deployment, over the version that was read.
+func TestMoveTip(t *testing.T) {
+	ctx, s := t.Context(), store.New(db, table)
+	told := time.Date(2026, 11, 25, 9, 0, 0, 1, time.UTC)
+	tip := deploy.Tip{App: "moved", Environment: "production", Branch: "main",
+		Known: []deploy.KnownPush{{CommitSHA: "b", Before: "a", Told: told, Doors: map[string]time.Time{"event": told}}}}
+	if err := s.MoveTip(ctx, tip); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.MoveTip(ctx, tip); deploy.KindOf(err) != deploy.Superseded {
+		t.Errorf("over a tip that moved: %v", err)
+	}
+	got, err := s.Tip(ctx, "moved", "production", "main")
+	if err != nil || got.Version != 1 || len(got.Known) != 1 || got.Known[0].CommitSHA != "b" || !got.Known[0].Told.Equal(told) || !got.Known[0].Doors["event"].Equal(told) {
+		t.Errorf("tip %+v, %v", got, err)
+	}
+	if err := s.MoveTip(ctx, *got); err != nil {
+		t.Errorf("over the version that was read: %v", err)
+	}
+}

@@ -31,16 +31,19 @@ func codeCommit(e Event) (Push, *Answer, error) {
 	switch {
 	case d.ReferenceType == "tag":
 		return Push{}, ignored("%q of %s is a tag; branches alone deploy", d.ReferenceName, d.Repository), nil
-	case d.Event == "referenceDeleted":
-		return Push{}, ignored("the branch %q was deleted; what is live stays", d.ReferenceName), nil
-	case d.Event != "referenceCreated" && d.Event != "referenceUpdated":
+	case d.Event != "referenceCreated" && d.Event != "referenceUpdated" && d.Event != "referenceDeleted":
 		return Push{}, ignored("the event %q of %s is no push", deploy.Cut(d.Event, 80), d.Repository), nil
 	case d.Repository == "":
 		return Push{}, nil, deploy.FieldErrorf("detail.repositoryName", "is missing")
 	}
-	before := d.OldCommitID
-	if d.Event == "referenceCreated" {
+
+	before, commit := d.OldCommitID, d.CommitID
+	switch d.Event {
+	case "referenceCreated":
 		before = zeroCommit
+	case "referenceDeleted":
+		commit = zeroCommit
 	}
-	return Push{Repository: d.Repository, Branch: d.ReferenceName, CommitSHA: d.CommitID, Before: before, Pushed: e.Time, Door: "codecommit"}, nil, nil
+	return Push{Repository: d.Repository, Branch: d.ReferenceName, CommitSHA: commit, Before: before, Told: e.Time, Sent: e.Time, HasTime: true,
+		Door: doorCodeCommit}, nil, nil
 }

@@ -26,25 +26,23 @@ type Event struct {
 
 // ownDetail is what our own event says. An app or a repository is there; before and pushed_at need not be.
 type ownDetail struct {
-	App        string    `json:"app"`
-	Repository string    `json:"repository"`
-	Branch     string    `json:"branch"`
-	Commit     string    `json:"commit"`
-	Before     string    `json:"before"`
-	PushedAt   time.Time `json:"pushed_at"`
+	App        string          `json:"app"`
+	Repository string          `json:"repository"`
+	Branch     string          `json:"branch"`
+	Commit     string          `json:"commit"`
+	Before     string          `json:"before"`
+	PushedAt   json.RawMessage `json:"pushed_at"`
 }
-
-// ahead is by how much a sender's clock may be. A time beyond is not believed: every later push would be late.
-const ahead = time.Hour
 
 func own(e Event) (Push, *Answer, error) {
 	var d ownDetail
 	if err := json.Unmarshal(e.Detail, &d); err != nil {
 		return Push{}, nil, deploy.FieldErrorf("detail", `can't be read: %v; want {"app":"shop","commit":"<40 hex digits>","branch":"main"}`, err)
 	}
-	p := Push{App: d.App, Repository: d.Repository, Branch: d.Branch, CommitSHA: d.Commit, Before: d.Before, Pushed: d.PushedAt, Door: "event", Meant: true}
-	if p.Pushed.IsZero() || p.Pushed.After(e.Time.Add(ahead)) {
-		p.Pushed = e.Time
+	p := Push{App: d.App, Repository: d.Repository, Branch: branchOf(d.Branch), CommitSHA: d.Commit, Before: d.Before, Told: e.Time, Sent: e.Time,
+		Door: doorEvent, Meant: true}
+	if sent, ok := clock(d.PushedAt); ok {
+		p.Sent, p.HasTime = sent, true
 	}
 	return p, nil, nil
 }

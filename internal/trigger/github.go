@@ -2,7 +2,6 @@ package trigger
 
 import (
 	"encoding/json"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +16,7 @@ type githubPush struct {
 	Deleted    bool   `json:"deleted"`
 	Repository struct {
 		FullName string          `json:"full_name"`
-		PushedAt json.RawMessage `json:"pushed_at"` // seconds since 1970
+		PushedAt json.RawMessage `json:"pushed_at"` // seconds since 1970, as clock reads it
 	} `json:"repository"`
 }
 
@@ -27,6 +26,7 @@ func github(body []byte, now time.Time) (Push, *Answer, error) {
 	if err := json.Unmarshal(body, &g); err != nil {
 		return Push{}, nil, deploy.Errorf(deploy.Invalid, "", "the body is no push that GitHub sends: %w", err)
 	}
+
 	branch, isBranch := strings.CutPrefix(g.Ref, "refs/heads/")
 	switch {
 	case g.Ref == "":
@@ -35,14 +35,16 @@ func github(body []byte, now time.Time) (Push, *Answer, error) {
 		return Push{}, ignored("%q is a tag; branches alone deploy", deploy.Cut(strings.TrimPrefix(g.Ref, "refs/tags/"), 80)), nil
 	case !isBranch:
 		return Push{}, ignored("%q is no branch", deploy.Cut(g.Ref, 80)), nil
-	case g.Deleted || g.After == zeroCommit:
-		return Push{}, ignored("the branch %q was deleted; what is live stays", deploy.Cut(branch, 80)), nil
 	case g.Repository.FullName == "":
 		return Push{}, nil, deploy.FieldErrorf("repository.full_name", "is missing")
 	}
-	pushed := now
-	if seconds, err := strconv.ParseInt(string(g.Repository.PushedAt), 10, 64); err == nil && seconds > 0 && seconds <= now.Add(ahead).Unix() {
-		pushed = time.Unix(seconds, 0).UTC()
+
+	p := Push{Repository: g.Repository.FullName, Branch: branch, CommitSHA: g.After, Before: g.Before, Told: now, Sent: now, Door: doorGitHub}
+	if g.Deleted {
+		p.CommitSHA = zeroCommit
 	}
-	return Push{Repository: g.Repository.FullName, Branch: branch, CommitSHA: g.After, Before: g.Before, Pushed: pushed, Door: "github"}, nil, nil
+	if sent, ok := clock(g.Repository.PushedAt); ok {
+		p.Sent, p.HasTime = sent, true
+	}
+	return p, nil, nil
 }

@@ -14,14 +14,23 @@ import (
 	"github.com/slipway-cd/slipway/internal/launch"
 )
 
-// Push is a commit that came to a branch.
+// The doors, as deployments' metadata and what is known of a branch name them.
+const (
+	doorEvent      = "event"
+	doorCodeCommit = "codecommit"
+	doorGitHub     = "github"
+)
+
+// Push is a commit that came to a branch, or a branch that was deleted.
 type Push struct {
 	App        string // whose commit it is, where the sender says; else every app of Repository
 	Repository string // owner/name on GitHub, or CodeCommit's name
 	Branch     string
-	CommitSHA  string
+	CommitSHA  string    // 40 zeros where the branch was deleted
 	Before     string    // what the branch was at; "" where the sender doesn't say
-	Pushed     time.Time // by the sender's clock
+	Told       time.Time // when Slipway or AWS was told, by their clock
+	Sent       time.Time // by the sender's clock; Told where it has none
+	HasTime    bool      // the sender gave Sent: it is the same however often the push is told
 	Door       string    // for the record's metadata
 	Meant      bool      // for Slipway: that no app has the repository is then the sender's mistake
 }
@@ -45,6 +54,8 @@ type Store interface {
 	App(ctx context.Context, name string) (*deploy.App, error)
 	AppsOf(ctx context.Context, repository string) ([]deploy.App, error)
 	Tip(ctx context.Context, app, environment, branch string) (*deploy.Tip, error)
+	// MoveTip stores what is known of a branch over the version before, without a deployment; Superseded where it has moved.
+	MoveTip(ctx context.Context, tip deploy.Tip) error
 	Request(ctx context.Context, key string) (*deploy.Request, error)
 }
 
@@ -58,6 +69,7 @@ type Launcher interface {
 type Trigger struct {
 	Store    Store
 	Launcher Launcher
+	Now      func() time.Time
 }
 
 // Remembered is for how long a push that comes again is known.
@@ -76,6 +88,10 @@ func (t *Trigger) Push(ctx context.Context, p Push) (*Answer, error) {
 	if why, err := p.judge(); why != nil || err != nil {
 		return why, err
 	}
+	if now := t.Now(); p.Told.After(now) { // a sender may set an event's time
+		p.Told = now
+	}
+
 	apps, err := t.apps(ctx, p)
 	if err != nil {
 		return nil, err
@@ -86,27 +102,49 @@ func (t *Trigger) Push(ctx context.Context, p Push) (*Answer, error) {
 	if len(apps) == 0 {
 		return ignored("no app has the repository %q", p.Repository), nil
 	}
-	out, failed := &Answer{Deployments: []Launched{}}, []error(nil)
-	var names []string
+
+	out, deleted, failed := t.launchAll(ctx, apps, p)
+	switch {
+	case len(failed) > 0:
+		return out, errors.Join(failed...)
+	case len(out.Deployments) > 0:
+		return out, nil
+	case deleted || p.CommitSHA == zeroCommit:
+		return ignored("the branch %q was deleted; what is live stays", p.Branch), nil
+	}
+	return ignored("no environment of %s deploys pushes to %q; deploy_on_push says which do", namesOf(apps), p.Branch), nil
+}
+
+// launchAll launches a push in every environment that takes it. It reports whether one of them was told that the branch is deleted.
+func (t *Trigger) launchAll(ctx context.Context, apps []deploy.App, p Push) (out *Answer, deleted bool, failed []error) {
+	out = &Answer{Deployments: []Launched{}}
 	for _, app := range apps {
-		names = append(names, app.Name)
 		for _, environment := range app.EnvironmentNames() {
 			settings := app.Environments[environment]
 			if !settings.DeploysOnPush(p.Branch) {
 				continue
 			}
+
 			l, err := t.launch(ctx, app.Name, environment, p)
-			if err != nil {
+			switch {
+			case err != nil:
 				failed = worst(failed, fmt.Errorf("%s/%s: %w", app.Name, environment, err))
-				continue
+			case l.Deployment == "":
+				deleted = true
+			default:
+				out.Deployments = append(out.Deployments, *l)
 			}
-			out.Deployments = append(out.Deployments, *l)
 		}
 	}
-	if len(out.Deployments) == 0 && len(failed) == 0 {
-		return ignored("no environment of %s deploys pushes to %q; deploy_on_push says which do", strings.Join(names, ", "), p.Branch), nil
+	return out, deleted, failed
+}
+
+func namesOf(apps []deploy.App) string {
+	names := make([]string, len(apps))
+	for i, app := range apps {
+		names[i] = app.Name
 	}
-	return out, errors.Join(failed...)
+	return strings.Join(names, ", ")
 }
 
 // worst puts the failures first that are ours or AWS's: an error has the Kind of its first.
@@ -119,7 +157,6 @@ func worst(failed []error, err error) []error {
 
 // judge tells the pushes that are none of ours from those that can't be right.
 func (p *Push) judge() (*Answer, error) {
-	branch := deploy.CheckBranch(p.Branch)
 	switch {
 	case p.App == "" && p.Repository == "":
 		return nil, deploy.FieldErrorf("repository", "is missing; an event names it, or an app")
@@ -127,14 +164,10 @@ func (p *Push) judge() (*Answer, error) {
 		return nil, deploy.FieldErrorf("app", "%q is not a name; want %s", deploy.Cut(p.App, 80), deploy.NameRule)
 	case p.Repository != "" && !deploy.ValidRepository(p.Repository):
 		return nil, deploy.FieldErrorf("repository", "%q is no repository; want owner/name of GitHub, or the name of one in CodeCommit", deploy.Cut(p.Repository, 80))
-	case p.Branch == "":
-		return nil, deploy.FieldErrorf("branch", "is missing")
 	case !utf8.ValidString(p.Branch), strings.ContainsRune(p.Branch, utf8.RuneError):
 		return ignored("the branch's name is not UTF-8; no pattern can name it"), nil
-	case branch != nil:
-		return nil, branch
-	case p.CommitSHA == zeroCommit:
-		return ignored("the branch %q was deleted; what is live stays", p.Branch), nil
+	case checkBranch(p.Branch) != nil:
+		return nil, checkBranch(p.Branch)
 	case !deploy.ValidCommit(p.CommitSHA):
 		return nil, deploy.FieldErrorf("commit", "%q is not a commit; want 40 of 0-9 and a-f", deploy.Cut(p.CommitSHA, 80))
 	case p.Before != "" && !deploy.ValidCommit(p.Before):
@@ -142,9 +175,6 @@ func (p *Push) judge() (*Answer, error) {
 	}
 	return nil, nil
 }
-
-// zeroCommit is how git writes that there is none.
-const zeroCommit = "0000000000000000000000000000000000000000"
 
 func (t *Trigger) apps(ctx context.Context, p Push) ([]deploy.App, error) {
 	if p.App == "" {
@@ -171,78 +201,87 @@ func (t *Trigger) launch(ctx context.Context, app, environment string, p Push) (
 	return nil, deploy.Errorf(deploy.Internal, "push", "%d other pushes to %s came between", maxTries, p.Branch)
 }
 
+// try adds the push to what is known of the branch, and deploys the newest push where that is another one than was deployed
+// last: this push, or one that was told of before and that this one connects with the others.
 func (t *Trigger) try(ctx context.Context, app, environment string, p Push) (*Launched, error) {
 	tip, err := t.Store.Tip(ctx, app, environment, p.Branch)
 	if err != nil {
 		return nil, err
 	}
-	once := launch.Once{Key: strings.Join([]string{"push", app, environment, p.CommitSHA, p.Branch}, "/"), Keep: Remembered, Fingerprint: "push"}
-	place := place(tip, p)
-	if place == late {
-		return t.late(ctx, app, environment, tip, once)
+	known, changed := historyOf(tip).add(p)
+	newest := known.head()
+
+	next := deploy.Tip{App: app, Environment: environment, Branch: p.Branch}
+	if tip != nil {
+		next = *tip
 	}
+	next.Known = known
+
+	if newest.CommitSHA == zeroCommit || newest.CommitSHA == next.CommitSHA && newest.CommitSHA != p.CommitSHA {
+		if changed {
+			err = t.Store.MoveTip(ctx, next)
+		}
+		if err != nil || p.CommitSHA == zeroCommit {
+			return &Launched{}, err
+		}
+		return t.late(ctx, newest, next, p.CommitSHA)
+	}
+	return t.deploy(ctx, next, newest, p, changed)
+}
+
+// onceOf returns what makes the launch of a branch's commit the same as one before.
+func onceOf(tip deploy.Tip, commit string) launch.Once {
+	return launch.Once{Key: strings.Join([]string{"push", tip.App, tip.Environment, commit, tip.Branch}, "/"), Keep: Remembered, Fingerprint: "push"}
+}
+
+// deploy launches the newest push. tip is what was deployed of the branch before.
+func (t *Trigger) deploy(ctx context.Context, tip deploy.Tip, newest deploy.KnownPush, p Push, changed bool) (*Launched, error) {
+	once := onceOf(tip, newest.CommitSHA)
 	before, err := t.Store.Request(ctx, once.Key)
 	if err != nil {
 		return nil, err
 	}
-	if place == anew && before != nil {
+	if before != nil && tip.CommitSHA != newest.CommitSHA { // an earlier commit is put back
 		once.Replaces = before.Deployment
 	}
-	once.Tip = &deploy.Tip{App: app, Environment: environment, Branch: p.Branch, CommitSHA: p.CommitSHA, Before: p.Before, Pushed: p.Pushed}
-	if tip != nil {
-		once.Tip.Version, once.Tip.Started = tip.Version, tip.Started
-	}
+
+	next := tip
+	next.CommitSHA, next.Before, next.Pushed = newest.CommitSHA, newest.Before, newest.Told
+	once.Tip = &next
 	d, err := t.Launcher.Deploy(ctx, launch.Request{
-		App: app, Environment: environment, CommitSHA: p.CommitSHA, Branch: p.Branch, Once: once,
+		App: tip.App, Environment: tip.Environment, CommitSHA: newest.CommitSHA, Branch: tip.Branch, Once: once,
 		Metadata: map[string]any{"started_by": "push", "door": p.Door},
 	})
 	if err != nil {
 		return nil, err
 	}
-	l := &Launched{App: app, Environment: environment, Deployment: d.ID}
-	if before != nil && before.Deployment == d.ID {
-		l.Note = "launched before"
-	}
-	return l, nil
-}
 
-// late answers a push that a later one has overtaken: by what was launched of it, else by what was of the later one.
-func (t *Trigger) late(ctx context.Context, app, environment string, tip *deploy.Tip, once launch.Once) (*Launched, error) {
-	l := &Launched{App: app, Environment: environment, Deployment: tip.Deployment, Note: "a later push is deployed: " + tip.CommitSHA}
-	d, err := t.Launcher.Repeated(ctx, once)
-	if d != nil {
-		l.Deployment, l.Note = d.ID, "launched before"
+	l := &Launched{App: tip.App, Environment: tip.Environment, Deployment: d.ID}
+	switch {
+	case newest.CommitSHA != p.CommitSHA:
+		l.Note = laterNote(newest)
+	case before != nil && before.Deployment == d.ID:
+		l.Note = "launched before"
+		if changed { // else the launch has stored it
+			err = t.Store.MoveTip(ctx, tip)
+		}
 	}
 	return l, err
 }
 
-// When a push came, seen from the branch's tip.
-const (
-	next = iota // after it
-	anew        // after it for sure: a commit that was there before is put back
-	late        // before it
-)
-
-// place orders a push against the last one that was deployed. The sender's clock decides, and, where it doesn't tell two
-// moments apart, what the push says it replaced. One that doesn't say puts no old commit back, since the same push told
-// through two doors has two times.
-func place(tip *deploy.Tip, p Push) int {
-	if tip == nil || tip.CommitSHA == p.CommitSHA {
-		return next
+func laterNote(newest deploy.KnownPush) string {
+	if newest.CommitSHA == zeroCommit {
+		return "the branch was deleted later"
 	}
-	switch since := compare(p.Pushed, tip.Pushed); {
-	case since < 0, since == 0 && p.CommitSHA == tip.Before && p.Before != tip.CommitSHA:
-		return late
-	case p.Before == tip.CommitSHA, p.Before != "" && since > 0:
-		return anew
-	}
-	return next
+	return "a later push is deployed: " + newest.CommitSHA
 }
 
-// compare orders two times of pushes. Some doors have whole seconds, which lie before what another door says of that second.
-func compare(a, b time.Time) int {
-	if a.Nanosecond() == 0 || b.Nanosecond() == 0 {
-		a, b = a.Truncate(time.Second), b.Truncate(time.Second)
+// late answers a push that a later one has overtaken: by what was launched of it, else by what was of the later one.
+func (t *Trigger) late(ctx context.Context, newest deploy.KnownPush, tip deploy.Tip, commit string) (*Launched, error) {
+	l := &Launched{App: tip.App, Environment: tip.Environment, Deployment: tip.Deployment, Note: laterNote(newest)}
+	d, err := t.Launcher.Repeated(ctx, onceOf(tip, commit))
+	if d != nil {
+		l.Deployment, l.Note = d.ID, "launched before"
 	}
-	return a.Compare(b)
+	return l, err
 }

@@ -51,7 +51,7 @@ func world(t testing.TB) (*apitest.Cloud, *trigger.Trigger, *machine) {
 		}
 	}
 	l := &launch.Launcher{Store: c, Sources: heavy{c}, Machine: m, Now: c.Now, Entropy: rand.Reader}
-	return c, &trigger.Trigger{Store: c, Launcher: l}, m
+	return c, &trigger.Trigger{Store: c, Launcher: l, Now: c.Now}, m
 }
 
 // heavy is a cloud where the bundle of commit e is over its bound.

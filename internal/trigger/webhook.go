@@ -16,8 +16,9 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
 
-// MaxBody bounds a webhook's body. GitHub itself sends up to 25 MB.
-const MaxBody = 1 << 20
+// MaxBody bounds a webhook's body: what Lambda takes as an event, in which the body's quotes are escaped besides, so that a real push
+// has up to 5.5 MB. GitHub itself sends up to 25 MB; API Gateway answers 413 to what is larger, and an alarm is told.
+const MaxBody = 6 << 20
 
 // Memory keeps the answers to deliveries.
 type Memory interface {

@@ -105,6 +105,15 @@ func commitsOf(t *testing.T, n int) []byte {
 	return []byte(text[:from] + strings.TrimSuffix(strings.Repeat(text[from:to]+",", n), ",") + text[to:])
 }
 
+// filesOf makes a push of one commit that adds n files.
+func filesOf(t *testing.T, n int) []byte {
+	var names strings.Builder
+	for i := range n {
+		fmt.Fprintf(&names, `"vendor/github.com/aws/aws-sdk-go-v2/service/svc%05d/api_op_Create.go",`, i)
+	}
+	return []byte(strings.Replace(fixture(t, "github_push.json"), `"added": []`, `"added": [`+strings.TrimSuffix(names.String(), ",")+"]", 1))
+}
+
 // TestWebhook is docs/doors.md's table for GitHub's webhook.
 func TestWebhook(t *testing.T) {
 	text := fixture(t, "github_push.json")
@@ -133,17 +142,19 @@ func TestWebhook(t *testing.T) {
 		"in base64": {func(r *events.APIGatewayProxyRequest) {
 			r.Body, r.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(text)), true
 		}, 202, both, 2},
-		"not base64":       {func(r *events.APIGatewayProxyRequest) { r.IsBase64Encoded = true }, 400, "base64", 0},
-		"charset":          {header("content-type", "application/json; charset=utf-8"), 202, both, 2},
-		"a forced push":    {with(`"forced": false`, `"forced": true`), 202, both, 2},
-		"a new branch":     {with(sha("9"), sha("0"), `"created": false`, `"created": true`), 202, both, 2},
-		"2,000 commits":    {body(commitsOf(t, 2000)), 202, both, 2},
-		"over a MiB":       {body(commitsOf(t, 2100)), 413, "1048576", 0},
-		"bad signature":    {header("X-Hub-Signature-256", sign("another secret of somebody", []byte(text))), 401, "does not fit", 0},
-		"another body":     {func(r *events.APIGatewayProxyRequest) { r.Body += " " }, 401, "does not fit", 0},
-		"no signature":     {header("X-Hub-Signature-256", ""), 401, "set the webhook's secret", 0},
-		"half a signature": {header("X-Hub-Signature-256", "sha256=abcd"), 401, "64 hex digits", 0},
-		"no hex":           {header("X-Hub-Signature-256", "sha256="+strings.Repeat("g", 64)), 401, "64 hex digits", 0},
+		"not base64":        {func(r *events.APIGatewayProxyRequest) { r.IsBase64Encoded = true }, 400, "base64", 0},
+		"charset":           {header("content-type", "application/json; charset=utf-8"), 202, both, 2},
+		"a forced push":     {with(`"forced": false`, `"forced": true`), 202, both, 2},
+		"a new branch":      {with(sha("9"), sha("0"), `"created": false`, `"created": true`), 202, both, 2},
+		"2,000 commits":     {body(commitsOf(t, 2000)), 202, both, 2},
+		"20,000 files":      {body(filesOf(t, 20_000)), 202, both, 2},
+		"what Lambda takes": {body(filesOf(t, 75_000)), 202, both, 2},
+		"over 6 MiB":        {body(filesOf(t, 90_000)), 413, "6291456", 0},
+		"bad signature":     {header("X-Hub-Signature-256", sign("another secret of somebody", []byte(text))), 401, "does not fit", 0},
+		"another body":      {func(r *events.APIGatewayProxyRequest) { r.Body += " " }, 401, "does not fit", 0},
+		"no signature":      {header("X-Hub-Signature-256", ""), 401, "set the webhook's secret", 0},
+		"half a signature":  {header("X-Hub-Signature-256", "sha256=abcd"), 401, "64 hex digits", 0},
+		"no hex":            {header("X-Hub-Signature-256", "sha256="+strings.Repeat("g", 64)), 401, "64 hex digits", 0},
 		"sha1 alone": {func(r *events.APIGatewayProxyRequest) {
 			sum := hmac.New(sha1.New, []byte(secret))
 			sum.Write([]byte(r.Body))

@@ -336,6 +336,19 @@ func (c *Cloud) Tip(_ context.Context, app, environment, branch string) (*deploy
 	return nil, nil
 }
 
+// MoveTip implements trigger.Store.
+func (c *Cloud) MoveTip(_ context.Context, tip deploy.Tip) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := tip.App + "#" + tip.Environment + "#" + tip.Branch
+	if c.tips[at].Version != tip.Version {
+		return deploy.Errorf(deploy.Superseded, "", "the tip of %s has moved", tip.Branch)
+	}
+	tip.Version++
+	c.tips[at] = tip
+	return nil
+}
+
 // AppsOf finds the apps of a repository, in order of their names.
 func (c *Cloud) AppsOf(_ context.Context, repository string) ([]deploy.App, error) {
 	c.mu.Lock()
