@@ -178,8 +178,9 @@ func mayCheckHealth(r *resources) []awsiam.PolicyStatement {
 	return []awsiam.PolicyStatement{r.records()}
 }
 
+// maySettle reads what serves, so that the record says so, and changes nothing of it.
 func maySettle(r *resources) []awsiam.PolicyStatement {
-	return concat(r.scripts(), r.hooking(), []awsiam.PolicyStatement{r.places(), allow(r.machine, answer...)})
+	return concat(r.scripts(), r.hooking(), r.onTargets("lambda:GetFunctionConfiguration", "lambda:GetAlias"), []awsiam.PolicyStatement{r.places(), allow(r.machine, answer...)})
 }
 
 // mayAnswerPipelines reads no artifact by its own rights: each job brings the credentials for its own.

@@ -114,7 +114,7 @@ func TestWhoMay(t *testing.T) {
 		"lambda:UpdateFunctionCode":        "deploy rollback",
 		"lambda:PublishVersion":            "deploy rollback",
 		"lambda:UpdateAlias":               "rollback shift",
-		"lambda:GetAlias":                  "deploy rollback shift",
+		"lambda:GetAlias":                  "deploy rollback settle shift",
 		"lambda:InvokeFunction":            "deploy rollback settle shift",
 		"events:PutEvents":                 "deploy notify rollback settle shift",
 		"s3:PutObject":                     "api build builds codepipeline fetch prepare",

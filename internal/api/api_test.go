@@ -151,7 +151,7 @@ func converse(t *testing.T, file string) {
 func TestStatusOfEveryKind(t *testing.T) {
 	want := map[deploy.Kind]int{deploy.Invalid: 400, deploy.NotFound: 404, deploy.TooLarge: 413, deploy.Conflict: 409,
 		deploy.Cancelled: 409, deploy.Superseded: 409, deploy.Fenced: 409, deploy.Unfetched: 500, deploy.TestFailed: 500, deploy.BuildFailed: 500,
-		deploy.DeployFailed: 500, deploy.HealthCheckFailed: 500, deploy.RollbackFailed: 500, deploy.Internal: 500}
+		deploy.DeployFailed: 500, deploy.HealthCheckFailed: 500, deploy.RollbackFailed: 500, deploy.Moved: 500, deploy.Internal: 500}
 	for _, kind := range deploy.Kinds {
 		if got := api.StatusOf(kind); got != want[kind] {
 			t.Errorf("%s: %d, want %d", kind, got, want[kind])

@@ -47,6 +47,7 @@ var statuses = map[deploy.Kind]int{
 	deploy.DeployFailed:      http.StatusInternalServerError,
 	deploy.HealthCheckFailed: http.StatusInternalServerError,
 	deploy.RollbackFailed:    http.StatusInternalServerError,
+	deploy.Moved:             http.StatusInternalServerError,
 	deploy.Internal:          http.StatusInternalServerError,
 }
 

@@ -27,7 +27,8 @@ func (c *Control) undone(ctx context.Context, id string) (*deploy.Deployment, er
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.environment(ctx, d.App, d.Environment); err != nil {
+	settings, err := c.environment(ctx, d.App, d.Environment)
+	if err != nil {
 		return nil, err
 	}
 	h, err := c.Store.Head(ctx, d.App, d.Environment)
@@ -38,7 +39,7 @@ func (c *Control) undone(ctx context.Context, id string) (*deploy.Deployment, er
 	case h.Dirty && h.Holder.Deployment == d.ID:
 		return c.repairBy(ctx, h, d)
 	case h.Live != nil && h.Live.Deployment == d.ID:
-		return c.fallBack(ctx, h)
+		return c.fallBack(ctx, h, settings.Target)
 	}
 	return nil, deploy.Errorf(deploy.Conflict, "", "%s (%s) is not what is live in %s; %s", d.ID, d.Status, d.Environment, serving(h))
 }
@@ -55,7 +56,8 @@ func (c *Control) rollBackEnvironment(r *http.Request) (int, any, error) {
 }
 
 func (c *Control) rolledBack(ctx context.Context, app, environment, to string) (*deploy.Deployment, error) {
-	if _, err := c.environment(ctx, app, environment); err != nil {
+	settings, err := c.environment(ctx, app, environment)
+	if err != nil {
 		return nil, err
 	}
 	h, err := c.Store.Head(ctx, app, environment)
@@ -64,7 +66,7 @@ func (c *Control) rolledBack(ctx context.Context, app, environment, to string) (
 	}
 	switch {
 	case to != "":
-		return c.rollBackTo(ctx, h, to)
+		return c.rollBackTo(ctx, h, to, settings.Target)
 	case h.Dirty:
 		d, err := c.Store.Deployment(ctx, h.Holder.Deployment)
 		if err != nil {
@@ -74,7 +76,7 @@ func (c *Control) rolledBack(ctx context.Context, app, environment, to string) (
 	case h.Live == nil:
 		return nil, deploy.Errorf(deploy.Conflict, "", "nothing is live in %s yet", environment)
 	}
-	return c.fallBack(ctx, h)
+	return c.fallBack(ctx, h, settings.Target)
 }
 
 // serving says what is live, for whoever thought that it was something else.
@@ -90,12 +92,24 @@ func serving(h *deploy.Head) string {
 	return h.Live.Deployment + " is live there"
 }
 
-// fallBack restores what the live release names as the one before it.
-func (c *Control) fallBack(ctx context.Context, h *deploy.Head) (*deploy.Deployment, error) {
+// fallBack restores the release before the one that is live.
+func (c *Control) fallBack(ctx context.Context, h *deploy.Head, t deploy.Target) (*deploy.Deployment, error) {
+	read := func(id string) (*deploy.Deployment, error) { return c.Store.Deployment(ctx, id) }
 	if h.Live.Fallback == "" {
 		return nil, deploy.Errorf(deploy.Conflict, "", "%s has no earlier release to go back to; %s", h.Environment, serving(h))
 	}
-	return c.undo(ctx, h, h.Live.Deployment, h.Live.Fallback)
+	live := &deploy.Deployment{ID: serving(h), Fallback: h.Live.Fallback}
+	if h.Live.Deployment != "" {
+		var err error
+		if live, err = read(h.Live.Deployment); err != nil {
+			return nil, err
+		}
+	}
+	to, err := live.Before(t, read)
+	if err != nil {
+		return nil, err
+	}
+	return c.restore(h, h.Live.Deployment, "", to)
 }
 
 // repairBy restores what was live before the deployment that left its environment dirty. That may be no release of
@@ -122,7 +136,7 @@ func (c *Control) undo(ctx context.Context, h *deploy.Head, from, before string)
 }
 
 // rollBackTo restores the release of a deployment that somebody named.
-func (c *Control) rollBackTo(ctx context.Context, h *deploy.Head, id string) (*deploy.Deployment, error) {
+func (c *Control) rollBackTo(ctx context.Context, h *deploy.Head, id string, t deploy.Target) (*deploy.Deployment, error) {
 	to, err := c.deployment(ctx, id)
 	if deploy.KindOf(err) == deploy.NotFound || err == nil && (to.App != h.App || to.Environment != h.Environment) {
 		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "to",
@@ -131,28 +145,23 @@ func (c *Control) rollBackTo(ctx context.Context, h *deploy.Head, id string) (*d
 	if err != nil {
 		return nil, err
 	}
-	from := ""
+	if err := to.CheckRestore(t); err != nil {
+		return nil, err
+	}
 	switch {
 	case h.Dirty:
-		from = h.Holder.Deployment
-	case h.Live != nil:
-		from = h.Live.Deployment
+		return c.restore(h, h.Holder.Deployment, to.ID, to)
+	case h.Live == nil || h.Live.Deployment == "":
+		return c.restore(h, "", to.ID, to)
 	}
-	switch {
-	case to.Status != deploy.Success && to.Status != deploy.RolledBack:
-		return nil, refuseTo("%s is %s; its release never served", to.ID, to.Status)
-	case to.Release == nil:
-		return nil, refuseTo("%s has no release to restore", to.ID)
-	case !to.WentLive():
-		return nil, refuseTo("%s was rolled back before it was healthy", to.ID)
-	case from == to.ID:
-		return nil, refuseTo("%s is live already", to.ID)
+	live, err := c.Store.Deployment(ctx, h.Live.Deployment)
+	if err != nil {
+		return nil, err
 	}
-	return c.restore(h, from, to.ID, to)
-}
-
-func refuseTo(format string, args ...any) error {
-	return &deploy.Error{Kind: deploy.Conflict, Field: "to", Err: fmt.Errorf(format, args...)}
+	if err := to.CheckChange(live, t); err != nil {
+		return nil, err
+	}
+	return c.restore(h, live.ID, to.ID, to)
 }
 
 // restore drafts a rollback, a deployment of its own. named is set only where somebody said what to go back to.

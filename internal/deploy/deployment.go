@@ -46,7 +46,8 @@ type Deployment struct {
 	Checks       []Check    `json:"checks,omitempty"`
 	Plan         Plan       `json:"plan,omitempty"`
 	Release      *Release   `json:"release,omitempty"`       // what this deployment puts live
-	Previous     *Live      `json:"previous,omitempty"`      // what was live before its first change
+	Previous     *Live      `json:"previous,omitempty"`      // what served before its first change
+	Found        *Live      `json:"found,omitempty"`         // what serves at its end because somebody else moved the target; nil: nobody did
 	Fallback     string     `json:"fallback,omitempty"`      // the deployment whose release undoing this one restores
 	RollbackTo   string     `json:"rollback_to,omitempty"`   // the deployment whose release this rollback restores
 	Repairs      string     `json:"repairs,omitempty"`       // the deployment whose dirty environment this rollback took over
@@ -128,7 +129,7 @@ type Release struct {
 	BuiltAt   time.Time  `json:"built_at"`
 	TestedBy  string     `json:"tested_by,omitempty"` // deployment whose tests passed before it was built; "" where they were skipped
 
-	TargetVersion string `json:"target_version,omitempty"`
+	FunctionVersion // that it was published as
 }
 
 // Artifact is one file that a build made.
@@ -143,10 +144,11 @@ type Artifact struct {
 
 // Live is what serves in an environment.
 type Live struct {
-	Deployment    string `json:"deployment,omitempty"` // the one that put it there; "" for what Slipway found
-	CommitSHA     string `json:"commit_sha,omitempty"`
-	TargetVersion string `json:"target_version,omitempty"` // a Lambda version; "" for script targets
-	Fallback      string `json:"fallback,omitempty"`       // the deployment to go back to from here
+	Deployment string `json:"deployment,omitempty"` // the one that put it there; "" for what Slipway found
+	CommitSHA  string `json:"commit_sha,omitempty"`
+	FunctionVersion
+	OtherVersions string `json:"other_versions,omitempty"` // what takes a part of its traffic, in words; "": it serves alone
+	Fallback      string `json:"fallback,omitempty"`       // the deployment of the release before, to go back to from here
 	Health        Health `json:"health,omitzero"`          // how to ask whether it is well
 }
 
@@ -309,8 +311,20 @@ func New(id string, action Action, app, environment string, now time.Time) *Depl
 // Live is what serves while this deployment's release is live.
 func (d *Deployment) Live() *Live {
 	l := &Live{Deployment: d.ID, CommitSHA: d.CommitSHA, Fallback: d.Fallback, Health: d.Health}
-	if d.Release != nil {
-		l.TargetVersion = d.Release.TargetVersion
+	if d.Release == nil {
+		return l
+	}
+	l.FunctionVersion = d.Release.FunctionVersion
+	if l.TargetVersion == "" || d.Settings == nil {
+		return l
+	}
+
+	// Older records hold the number alone; the rest follows from the settings and the artifact.
+	if l.TargetFunction == "" {
+		l.TargetFunction = d.Settings.Target.Function
+	}
+	if zip, err := d.Release.ZipFor(d.Settings.Target); err == nil && l.TargetCodeSHA256 == "" {
+		l.TargetCodeSHA256 = zip.CodeSHA256()
 	}
 	return l
 }

@@ -20,6 +20,7 @@ const (
 	DeployFailed      Kind = "DeployFailed"      // the target could not be changed
 	HealthCheckFailed Kind = "HealthCheckFailed" // the release answered badly, or not at all
 	RollbackFailed    Kind = "RollbackFailed"    // the earlier release could not be restored
+	Moved             Kind = "Moved"             // somebody else changed what the target serves
 	Cancelled         Kind = "Cancelled"         // somebody asked for it
 	Superseded        Kind = "Superseded"        // a newer deployment took its place
 	Fenced            Kind = "Fenced"            // another deployment holds the environment by now
@@ -29,7 +30,7 @@ const (
 // Kinds lists every Kind, for the tests that hold the state machine and the API to them.
 var Kinds = []Kind{
 	Invalid, NotFound, Conflict, TooLarge, Unfetched, TestFailed, BuildFailed, DeployFailed, HealthCheckFailed, RollbackFailed,
-	Cancelled, Superseded, Fenced, Internal,
+	Moved, Cancelled, Superseded, Fenced, Internal,
 }
 
 // Error is the one error type of the program. Err keeps the cause, AWS's own included.

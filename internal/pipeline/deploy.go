@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -18,12 +17,14 @@ type Deploy struct {
 	Flags   Flags
 }
 
-// Targets changes what serves. Weights are absolute and read back, so that a call may be made again. Still is asked before each
-// write; a write that another call came before is refused, or asks again.
+// Targets reads and changes what serves. Weights are absolute and read back, so that a call may be made again. Still is asked before
+// each write, and is given what serves; a write that another call came before is refused, or asks again. Find and SetWeight are
+// NotFound where a version is not there whole: with its function, its number and its code.
 type Targets interface {
-	Live(ctx context.Context, t deploy.Target) (version string, err error)
-	Publish(ctx context.Context, t deploy.Target, a deploy.Artifact, description string) (version string, err error)
-	SetWeight(ctx context.Context, t deploy.Target, from, to string, percent int, still func(context.Context) error) error
+	Serving(ctx context.Context, t deploy.Target) (deploy.Serving, error)
+	Find(ctx context.Context, t deploy.Target, v deploy.FunctionVersion) (deploy.FunctionVersion, error)
+	Publish(ctx context.Context, t deploy.Target, a deploy.Artifact, description string) (deploy.FunctionVersion, error)
+	SetWeight(ctx context.Context, t deploy.Target, from, to deploy.FunctionVersion, percent int, still func(context.Context, deploy.Serving) error) error
 }
 
 // Run runs hooks and pre_deploy, writes down what is live, and only then changes anything.
@@ -72,46 +73,45 @@ func (s *Deploy) before(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// mark gives what writes onto the record what is live. From there on a failure is undone, and only this is read to undo
+// mark returns what writes onto the record what serves. From there on a failure is undone, and only this is read to undo
 // it. It is nil where an earlier run has written it.
 func (s *Deploy) mark(ctx context.Context, h *deploy.Head, d *deploy.Deployment) (func(*deploy.Deployment), error) {
 	if d.Changed != nil {
 		return nil, nil //nolint:nilnil // nothing is left to be written
 	}
-	live, note, err := liveNow(ctx, h, s.Targets, d)
+	live, note, err := liveNow(ctx, s.Records, h, s.Targets, d)
+	if err != nil {
+		return nil, err
+	}
+	fallback, err := s.fallback(ctx, h, live, d)
 	if err != nil {
 		return nil, err
 	}
 	return func(d *deploy.Deployment) {
 		now := s.Now()
-		d.Previous, d.Fallback, d.Changed = live, live.Deployment, &now
+		d.Previous, d.Fallback, d.Changed = live, fallback, &now
 		if note != "" {
 			d.Log(now, "%s", note)
 		}
 	}, nil
 }
 
-// liveNow tells what serves: the head's word, corrected by the target's where somebody moved it behind our back.
-func liveNow(ctx context.Context, h *deploy.Head, targets Targets, d *deploy.Deployment) (_ *deploy.Live, note string, _ error) {
-	live := h.Live
-	if live == nil {
-		live = &deploy.Live{}
+// fallback returns the deployment of the release before d's, which a rollback of d restores: what serves now, unless that is the
+// same release. Where the target is another function by now, it is what served on the one before.
+func (s *Deploy) fallback(ctx context.Context, h *deploy.Head, live *deploy.Live, d *deploy.Deployment) (string, error) {
+	if live.Deployment == "" && h.Live != nil {
+		known, err := whole(ctx, s.Records, h.Live)
+		if err != nil {
+			return "", err
+		}
+		if !deploy.SameFunction(known.TargetFunction, live.TargetFunction) {
+			live = known
+		}
 	}
-	if d.Settings.Target.Type != deploy.TargetLambda {
-		return live, "", nil
+	if live.CommitSHA != d.CommitSHA {
+		return live.Deployment, nil
 	}
-	version, err := targets.Live(ctx, d.Settings.Target)
-	if err != nil {
-		return nil, "", err
-	}
-	if live.Deployment != "" && live.TargetVersion != version && d.Repairs == "" {
-		note = fmt.Sprintf("the target serves version %s, which Slipway did not put there (its last was %s)", version, live.TargetVersion)
-		return &deploy.Live{TargetVersion: version}, note, nil
-	}
-	if live.Deployment == "" {
-		live = &deploy.Live{TargetVersion: version}
-	}
-	return live, "", nil
+	return deploy.ReleaseBefore(d.Release, live.Deployment, func(id string) (*deploy.Deployment, error) { return s.Records.Deployment(ctx, id) })
 }
 
 // publish makes the release a version of the target's function.
@@ -124,13 +124,13 @@ func (s *Deploy) publish(ctx context.Context, d *deploy.Deployment) (done, error
 	if err != nil {
 		return done{}, err
 	}
-	version, err := s.Targets.Publish(ctx, t, zip, "slipway "+deploy.ShortCommit(d.CommitSHA)+" "+d.ID)
+	version, err := s.Targets.Publish(ctx, t, zip, describe(d, d.CommitSHA))
 	if err != nil {
 		return done{}, err
 	}
 	return done{
-		outcome: deploy.Passed, said: said("%s version %s", t.Function, version),
-		change: func(d *deploy.Deployment) { d.Release.TargetVersion = version },
+		outcome: deploy.Passed, said: said("%s version %s", t.Function, version.TargetVersion),
+		change: func(d *deploy.Deployment) { d.Release.FunctionVersion = version },
 	}, nil
 }
 
@@ -180,7 +180,14 @@ func stepOf(st *State, d *deploy.Deployment) error {
 
 func (s *Shift) shift(ctx context.Context, st *State, d *deploy.Deployment, weight int) error {
 	if t := d.Settings.Target; t.Type == deploy.TargetLambda {
-		if err := s.Targets.SetWeight(ctx, t, d.Previous.TargetVersion, d.Release.TargetVersion, weight, s.still(st, "shift")); err != nil {
+		still := s.still(st, "shift")
+		err := s.Targets.SetWeight(ctx, t, d.Previous.FunctionVersion, d.Release.FunctionVersion, weight, func(ctx context.Context, found deploy.Serving) error {
+			if err := still(ctx); err != nil {
+				return err
+			}
+			return forward(d, found)
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -188,6 +195,15 @@ func (s *Shift) shift(ctx context.Context, st *State, d *deploy.Deployment, weig
 		return nil
 	}
 	return s.after(ctx, st, d)
+}
+
+// forward is the error of a target that serves neither the deployment's own release nor what served at its start.
+func forward(d *deploy.Deployment, found deploy.Serving) error {
+	if d.Repairs != "" || found.Includes(d.Release.FunctionVersion) || found.Is(d.Previous.FunctionVersion) {
+		return nil
+	}
+	return deploy.Errorf(deploy.Moved, "", "alias %s serves %s; it was at version %s when this deployment began: somebody else moved it, so it stays",
+		d.Settings.Target.Alias, found, d.Previous.TargetVersion)
 }
 
 // after runs what follows once the release serves. A failing post_deploy only warns.

@@ -44,9 +44,21 @@ func (c *HealthCheck) Run(ctx context.Context, call Call) (*State, error) {
 	return c.probe(ctx, st, d, name)
 }
 
-// undone tells whether there is a restored release to look at: one that Slipway knows to have been healthy.
+// undone reports whether there is a restored release to look at: one that Slipway knows to have been healthy.
 func undone(d *deploy.Deployment) bool {
-	return d.Undone && (d.Action == deploy.Rollback || d.Previous != nil && d.Previous.Deployment != "")
+	if d.Action == deploy.Rollback {
+		return d.Undone
+	}
+	to := wentTo(d)
+	return d.Undone && to != nil && to.Deployment != ""
+}
+
+// wentTo is what serves after a failed deployment's way back: what did before, or what somebody else put there meanwhile.
+func wentTo(d *deploy.Deployment) *deploy.Live {
+	if d.Found != nil {
+		return d.Found
+	}
+	return d.Previous
 }
 
 func checkName(st *State) string {
@@ -142,7 +154,7 @@ func enough(successes int) string {
 // rule is how the release that should serve now wants to be asked: the deployment's own, or the one it went back to.
 func rule(st *State, d *deploy.Deployment) (h deploy.Health, timeout time.Duration) {
 	if h = d.Health; st.Back && d.Action == deploy.Deploy {
-		h = d.Previous.Health
+		h = wentTo(d).Health
 	}
 	return h, time.Duration(h.TimeoutSeconds) * time.Second
 }

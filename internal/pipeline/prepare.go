@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -196,6 +197,9 @@ func (p *Prepare) record(ctx context.Context, in *Input, id, execution string) (
 	}
 	d.CommitSHA, d.Branch, d.Force, d.RollbackTo = in.CommitSHA, in.Branch, in.Force, in.To
 	d.Metadata["started_by"] = "execution"
+	if d.Action == deploy.Rollback {
+		p.foresee(ctx, d)
+	}
 	if err := p.started(d, execution, p.Now()); err != nil {
 		return nil, err
 	}
@@ -205,6 +209,35 @@ func (p *Prepare) record(ctx context.Context, in *Input, id, execution string) (
 		return nil, err
 	}
 	return d, nil
+}
+
+// foresee takes down what a rollback is going to undo and restore, for its first line. Where it can't be said, prepare says why.
+func (p *Prepare) foresee(ctx context.Context, d *deploy.Deployment) {
+	h, err := p.Heads.Head(ctx, d.App, d.Environment)
+	if err != nil {
+		return
+	}
+	if way, err := findWayBack(ctx, p.Records, h, d); err == nil {
+		way.apply(d)
+	}
+}
+
+// startText says what a deployment is going to do.
+func startText(d *deploy.Deployment) string {
+	if d.Action == deploy.Deploy {
+		return fmt.Sprintf("deploy of %s to %s", deploy.ShortCommit(d.CommitSHA), d.Environment)
+	}
+	text := "rollback in " + d.Environment
+	if d.RollbackFrom != "" {
+		text = fmt.Sprintf("rollback of %s in %s", d.RollbackFrom, d.Environment)
+	}
+	if d.CommitSHA != "" {
+		text += " to the release " + deploy.ShortCommit(d.CommitSHA)
+	}
+	if d.RollbackTo != "" {
+		text += " of " + d.RollbackTo
+	}
+	return text
 }
 
 // theirs is the error of a deployment that another execution has taken up.
@@ -221,7 +254,7 @@ func (p *Prepare) started(d *deploy.Deployment, execution string, start time.Tim
 		return err
 	}
 	if d.Status == deploy.Pending {
-		d.Log(start, "%s of %s to %s started", d.Action, deploy.ShortCommit(d.CommitSHA), d.Environment)
+		d.Log(start, "%s started", startText(d))
 	}
 	if err := d.Status.To(deploy.Running); err != nil {
 		return err

@@ -122,7 +122,11 @@ func (r *Rollback) ask(ctx context.Context, st *State, d *deploy.Deployment) (*d
 	if err != nil {
 		return nil, err
 	}
-	live, note, err := liveNow(ctx, h, r.Targets, d)
+	live, note, err := liveNow(ctx, r.Records, h, r.Targets, d)
+	if err != nil {
+		return nil, err
+	}
+	published, err := r.ready(ctx, d, way)
 	if err != nil {
 		return nil, err
 	}
@@ -131,10 +135,12 @@ func (r *Rollback) ask(ctx context.Context, st *State, d *deploy.Deployment) (*d
 		way.apply(d)
 		d.Previous, d.Changed, d.RollbackTo = live, &now, way.to.Deployment
 		if way.rel == nil {
-			d.Release = &deploy.Release{App: d.App, TargetVersion: way.to.TargetVersion, Artifacts: []deploy.Artifact{}}
+			d.Release = &deploy.Release{App: d.App, FunctionVersion: way.to.FunctionVersion, Artifacts: []deploy.Artifact{}}
 		}
-		if note != "" {
-			d.Log(now, "%s", note)
+		for _, each := range []string{note, published} {
+			if each != "" {
+				d.Log(now, "%s", each)
+			}
 		}
 		d.Log(now, "%s", way)
 		return nil
@@ -175,40 +181,117 @@ func (r *Rollback) back(ctx context.Context, st *State, b *bench, to *deploy.Liv
 		return "", "", err
 	}
 	err := r.update(ctx, st, d, func(d *deploy.Deployment) error { d.Undone = true; return nil })
-	return said("%s", backTo(to)), deploy.Passed, err
+	return said("%s", wentBack(d, to)), deploy.Passed, err
 }
 
-// move points the target to the release's version. Where that is gone, as with a function that was deleted and made again, a
-// rollback that somebody asked for publishes the release anew: Lambda gives no number out twice, so nothing else would bring it back.
+// ready makes sure that the target's function has the version of the release that shall serve, before anything is changed. Where it
+// doesn't have it whole, the release is published again from its artifact, without traffic: it was another function's, or the version
+// is gone. Lambda gives no number out twice, so nothing else would bring it back.
+func (r *Rollback) ready(ctx context.Context, d *deploy.Deployment, way *wayBack) (note string, err error) {
+	t := d.Settings.Target
+	if t.Type != deploy.TargetLambda || way.rel == nil {
+		return "", nil
+	}
+	want := way.to.FunctionVersion
+	zip, none := way.rel.ZipFor(t)
+	if none == nil {
+		want.TargetCodeSHA256 = zip.CodeSHA256()
+	}
+	found, err := r.Targets.Find(ctx, t, want)
+	if err == nil {
+		way.publishedAs(found)
+		return "", nil
+	}
+	if deploy.KindOf(err) != deploy.NotFound {
+		return "", err
+	}
+
+	if none != nil {
+		return "", deploy.Errorf(deploy.Conflict, "", "%w; and the release can't be published again: %w", err, none)
+	}
+	version, failed := r.Targets.Publish(ctx, t, zip, describe(d, way.to.CommitSHA))
+	if failed != nil {
+		return "", deploy.Errorf(deploy.RollbackFailed, "publish the release again", "%w; that is why: %w", failed, err)
+	}
+	way.publishedAs(version)
+	return fmt.Sprintf("%v: the release was published again as %s", err, version), nil
+}
+
+// move points the target to the release's version. The way back of a failed deployment takes back its own change, and nothing that
+// somebody else did: a target that serves neither its release nor the one before is left as it is.
 func (r *Rollback) move(ctx context.Context, st *State, d *deploy.Deployment, to *deploy.Live) error {
 	t := d.Settings.Target
 	if t.Type != deploy.TargetLambda {
 		return nil
 	}
-	set := func(version string) error {
-		return r.Targets.SetWeight(ctx, t, version, version, 100, r.still(st, "rollback"))
+	still := r.still(st, "rollback")
+	for attempt := 0; ; attempt++ {
+		err := r.Targets.SetWeight(ctx, t, to.FunctionVersion, to.FunctionVersion, 100, func(ctx context.Context, found deploy.Serving) error {
+			if err := still(ctx); err != nil {
+				return err
+			}
+			return backward(d, found)
+		})
+		if deploy.KindOf(err) != deploy.Moved || attempt == maxMoves {
+			return err
+		}
+		serving, err := r.Targets.Serving(ctx, t)
+		if err != nil {
+			return err
+		}
+		if backward(d, serving) != nil {
+			return r.leave(ctx, st, d, serving)
+		}
 	}
-	err := set(to.TargetVersion)
-	if deploy.KindOf(err) != deploy.NotFound || d.Action != deploy.Rollback || to.Deployment == "" {
-		return err
+}
+
+// maxMoves is how often move starts again because somebody else moved the target and moved it back.
+const maxMoves = 3
+
+// backward is the error of a target that a failed deployment's way back must not touch: neither the deployment's release takes
+// traffic, nor does the target serve what served before. A rollback that somebody asked for, and a repair, may change anything.
+func backward(d *deploy.Deployment, found deploy.Serving) error {
+	if d.Action == deploy.Rollback || d.Repairs != "" || found.Includes(d.Release.FunctionVersion) {
+		return nil
 	}
-	zip, none := d.Release.ZipFor(t)
-	if none != nil {
-		return errors.Join(err, none)
+	if found.Is(d.Previous.FunctionVersion) && (len(found.Others) == 0 || found.OtherVersions() == d.Previous.OtherVersions) {
+		return nil
 	}
-	version, err := r.Targets.Publish(ctx, t, zip, "slipway "+deploy.ShortCommit(to.CommitSHA)+" "+d.ID)
+	return deploy.Errorf(deploy.Moved, "", "the target serves %s", found)
+}
+
+// leave notes what serves instead of the release before.
+func (r *Rollback) leave(ctx context.Context, st *State, d *deploy.Deployment, serving deploy.Serving) error {
+	h, err := r.Heads.Head(ctx, d.App, d.Environment)
 	if err != nil {
 		return err
 	}
-	err = r.update(ctx, st, d, func(d *deploy.Deployment) error {
-		d.Log(r.Now(), "version %s is gone; its release is version %s now", to.TargetVersion, version)
-		d.Release.TargetVersion = version
+	found, what, err := recognize(ctx, r.Records, h, serving)
+	if err != nil {
+		return err
+	}
+	return r.update(ctx, st, d, func(d *deploy.Deployment) error {
+		moved(d, found)
+		d.Log(r.Now(), "alias %s serves %s: somebody else moved it, so it stays", d.Settings.Target.Alias, what)
 		return nil
 	})
-	if err != nil {
-		return err
+}
+
+// moved notes on the record what somebody else had the target serve. From what is no release, the way leads back to where a rollback
+// had been.
+func moved(d *deploy.Deployment, found *deploy.Live) {
+	if found.Deployment == "" && d.Action == deploy.Rollback {
+		found.Fallback = d.RollbackTo
 	}
-	return set(version)
+	d.Found = found
+}
+
+// wentBack says what a way back came to.
+func wentBack(d *deploy.Deployment, to *deploy.Live) string {
+	if d.Found != nil {
+		return "the target stays at " + liveText(d.Found)
+	}
+	return backTo(to)
 }
 
 func backTo(to *deploy.Live) string {

@@ -10,11 +10,12 @@ import (
 )
 
 // Settle writes a deployment's outcome, frees its environment and hands it on, all in one transaction. What the record
-// says decides, not how the machine came here.
+// says decides, not how the machine came here; and what it says of the target is read there, just before it is written.
 type Settle struct {
 	Workshop
 	Hooks   Hooks
 	Heads   Heads
+	Targets Targets
 	Tokens  Tokens
 	Measure func(Measure) // what became of a deployment, for alarms and the dashboard; nil: nobody wants to know
 }
@@ -32,7 +33,11 @@ func (s *Settle) Run(ctx context.Context, call Call) (*State, error) {
 		if err := s.before(ctx, st, d); err != nil {
 			return nil, err
 		}
-		if d, err = s.settle(ctx, st, at); err != nil {
+		found, err := s.confirm(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		if d, err = s.settle(ctx, st, at, found); err != nil {
 			return nil, err
 		}
 	}
@@ -110,31 +115,84 @@ func stopped(d *deploy.Deployment) bool {
 	return d.SupersededBy != "" || d.CancelTime != nil || d.ErrorKind == deploy.Cancelled
 }
 
+// claimed is the version that serves at the deployment's end, by its record; nil where the record says nothing of one.
+func claimed(d *deploy.Deployment) *deploy.FunctionVersion {
+	status, dirty := outcome(d)
+	switch {
+	case d.Settings == nil || d.Settings.Target.Type != deploy.TargetLambda || d.Changed == nil || dirty:
+		return nil
+	case status == deploy.Success, !d.Undone && d.Shifted > 0:
+		return &d.Release.FunctionVersion
+	case d.Undone:
+		return &wentTo(d).FunctionVersion
+	}
+	return nil // the target was never touched
+}
+
+// found is what the target serves instead of what the record says.
+type found struct {
+	live *deploy.Live
+	text string
+	err  error // why it could not be read
+}
+
+// confirm compares the record with what the target serves; nil where they agree. A deployment that would succeed fails here if they
+// don't, so that its change is undone.
+func (s *Settle) confirm(ctx context.Context, at *deploy.Place) (*found, error) {
+	d := at.Deployment
+	want := claimed(d)
+	if want == nil {
+		return nil, nil //nolint:nilnil // there is nothing to compare
+	}
+	forward := d.Action == deploy.Deploy && live(d)
+	serving, err := s.Targets.Serving(ctx, d.Settings.Target)
+	switch {
+	case err != nil && forward:
+		return nil, err
+	case err != nil:
+		return &found{err: err, text: fmt.Sprintf("what the target serves can't be read: %v", err)}, nil
+	case serving.Alone(*want):
+		return nil, nil //nolint:nilnil // they agree
+	}
+
+	is, what, err := recognize(ctx, s.Records, at.Head, serving)
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf("alias %s serves %s, not version %s: somebody else moved it", d.Settings.Target.Alias, what, want.TargetVersion)
+	if forward {
+		return nil, deploy.Errorf(deploy.Moved, "", "%s", text)
+	}
+	return &found{live: is, text: text}, nil
+}
+
 // outcome is how a deployment ends, from its record alone.
 func outcome(d *deploy.Deployment) (status deploy.Status, dirty bool) {
 	changed := d.Changed != nil
 	switch {
-	case live(d):
+	case live(d) && d.Found == nil:
 		return deploy.Success, false
 	case !changed && stopped(d):
 		return deploy.Aborted, false
 	case !changed:
 		return deploy.Failed, false
+	case d.Found != nil && d.Found.OtherVersions != "":
+		return deploy.Failed, true // somebody else has several versions serve
 	case d.Action == deploy.Rollback:
-		return deploy.Failed, true
+		return deploy.Failed, !live(d)
 	case !d.Config.RollbackEnabled:
 		return deploy.Failed, false
 	case !d.Undone || undone(d) && !d.Healthy:
 		return deploy.Failed, true
 	case d.ErrorKind == deploy.Cancelled:
 		return deploy.Aborted, false
-	case !undone(d):
-		return deploy.Failed, false // taken back, but to nothing that was a release
+	case d.Found != nil, !undone(d):
+		return deploy.Failed, false // somebody else had the last word, or there was no release to go back to
 	}
 	return deploy.RolledBack, false
 }
 
-func (s *Settle) settle(ctx context.Context, st *State, at *deploy.Place) (*deploy.Deployment, error) {
+func (s *Settle) settle(ctx context.Context, st *State, at *deploy.Place, other *found) (*deploy.Deployment, error) {
 	d, dirty := at.Deployment, false
 	var over deploy.Handover
 	var served *deploy.Live
@@ -150,8 +208,12 @@ func (s *Settle) settle(ctx context.Context, st *State, at *deploy.Place) (*depl
 		if d.Execution != execution {
 			return lost(d)
 		}
+		s.note(d, other)
 		var status deploy.Status
-		if status, dirty = outcome(d); status == deploy.Success {
+		if status, dirty = outcome(d); other != nil && other.err != nil {
+			status, dirty = deploy.Failed, true
+		}
+		if status == deploy.Success {
 			if h.Holder == nil || h.Holder.Deployment != d.ID {
 				return deploy.Errorf(deploy.Fenced, "", "%s no longer holds %s", d.ID, d.Environment)
 			}
@@ -171,6 +233,21 @@ func (s *Settle) settle(ctx context.Context, st *State, at *deploy.Place) (*depl
 	}
 	s.answer(ctx, d, over)
 	return d, nil
+}
+
+// note puts on the record what the target serves instead of what it says.
+func (s *Settle) note(d *deploy.Deployment, other *found) {
+	if other == nil {
+		return
+	}
+	kind := deploy.Moved
+	if other.err != nil {
+		kind = deploy.RollbackFailed
+	} else {
+		moved(d, other.live)
+	}
+	d.Fail(kind, other.text)
+	d.Log(s.Now(), "%s", other.text)
 }
 
 // answer tells whoever waited what the end of this turn means for it. Whoever can't be told finds it on its own record
@@ -241,6 +318,8 @@ func explain(d *deploy.Deployment) string {
 		return "; the environment is dirty and stays locked; repair: " + d.Repair
 	case d.Status == deploy.Failed && d.Changed != nil && d.Config != nil && !d.Config.RollbackEnabled:
 		return "; rollback_enabled is false, so its change stays"
+	case d.Found != nil:
+		return "; somebody else moved the target, which serves " + liveText(d.Found)
 	case d.Status == deploy.Failed && d.Undone:
 		return "; there is no earlier release to go back to"
 	case d.Status == deploy.RolledBack:
@@ -251,32 +330,80 @@ func explain(d *deploy.Deployment) string {
 	return ""
 }
 
-// live moves the head's live and previous release where the deployment changed them.
+// live moves the head's live and previous release where the deployment changed them, or somebody else did.
 func (s *Settle) live(h *deploy.Head, d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
 	switch {
+	case d.Found != nil && !d.Dirty:
+		previous, err := released(d.Found.Fallback, record)
+		if err != nil {
+			return err
+		}
+		h.GoLive(d.Found, previous)
+		return s.repaired(d, record)
 	case d.Status == deploy.Success && d.Action == deploy.Deploy,
 		d.Status == deploy.Failed && !d.Dirty && d.Shifted > 0 && !d.Undone:
-		h.GoLive(d.Live(), d.Previous)
+		previous, err := previous(h, d, record)
+		if err != nil {
+			return err
+		}
+		h.GoLive(d.Live(), previous)
 	case d.Status == deploy.Success:
 		return s.rolledBack(h, d, record)
+	case d.Action == deploy.Deploy && !d.Dirty && d.Changed != nil && h.Live != nil && !same(h.Live, d.Previous):
+		// It found the target elsewhere than where Slipway left it, and went back there.
+		previous, err := released(d.Previous.Fallback, record)
+		if err != nil {
+			return err
+		}
+		h.GoLive(d.Previous, previous)
 	}
 	return nil
 }
 
+// same reports whether two releases on one environment's target are the same; on a script target, where that can't be seen, they are.
+func same(a, b *deploy.Live) bool {
+	if b.TargetVersion == "" {
+		return true
+	}
+	return a.Deployment == b.Deployment && (a.Deployment != "" || a.Is(b.FunctionVersion))
+}
+
+// previous is the release before the deployment's: what served, unless that was the same release.
+func previous(h *deploy.Head, d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) (*deploy.Live, error) {
+	switch {
+	case d.Previous == nil || d.Previous.Deployment == d.Fallback:
+		return d.Previous, nil
+	case h.Live != nil && h.Live.Fallback == d.Fallback:
+		return h.Previous, nil // the same release again: what was before it stays
+	}
+	return released(d.Fallback, record)
+}
+
+// released is what a deployment put live; nil for no deployment.
+func released(id string, record func(string) (*deploy.Deployment, error)) (*deploy.Live, error) {
+	if id == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	d, err := record(id)
+	if err != nil {
+		return nil, err
+	}
+	return d.Live(), nil
+}
+
 // rolledBack notes a rollback that somebody asked for: on the deployment that it undid, on the one that it repaired.
 func (s *Settle) rolledBack(h *deploy.Head, d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
-	var previous *deploy.Live
-	if d.Fallback != "" {
-		p, err := record(d.Fallback)
-		if err != nil {
-			return err
-		}
-		previous = p.Live()
+	previous, err := released(d.Fallback, record)
+	if err != nil {
+		return err
 	}
 	if d.RollbackTo == "" {
 		h.GoLive(nil, nil)
 	} else {
 		h.GoLive(d.Live(), previous)
+	}
+	if d.RollbackFrom == "" {
+		return nil // what it undid is none of Slipway's
 	}
 	from, err := record(d.RollbackFrom)
 	if err != nil {
@@ -288,10 +415,20 @@ func (s *Settle) rolledBack(h *deploy.Head, d *deploy.Deployment, record func(st
 			return err
 		}
 	}
-	if from.Dirty {
-		from.Dirty, from.Repair = false, ""
-		from.Log(s.Now(), "repaired by %s", d.ID)
+	return s.repaired(d, record)
+}
+
+// repaired notes on what the rollback undid that its environment is not dirty any more.
+func (s *Settle) repaired(d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
+	if d.Action != deploy.Rollback || d.RollbackFrom == "" {
+		return nil
 	}
+	from, err := record(d.RollbackFrom)
+	if err != nil || !from.Dirty {
+		return err
+	}
+	from.Dirty, from.Repair = false, ""
+	from.Log(s.Now(), "repaired by %s", d.ID)
 	return nil
 }
 

@@ -9,28 +9,44 @@ import (
 
 // wayBack is what a rollback that somebody asked for undoes and restores.
 type wayBack struct {
-	from *deploy.Deployment // what is live, or what left the environment dirty; its scripts and hooks are run
+	from *deploy.Deployment // what is live, or what left the environment dirty; nil: what is live is none of Slipway's
 	to   *deploy.Live       // what shall serve
 	rel  *deploy.Release    // to's, nil where Slipway did not build it
+	own  *deploy.Deployment // whose scripts and hooks are run: from, or else what to is of
 }
 
 // String says it in a line.
 func (w *wayBack) String() string {
-	if w.to.Deployment == "" {
-		return fmt.Sprintf("back from %s to what was there before", w.from.ID)
+	from := "what somebody else put there"
+	if w.from != nil {
+		from = fmt.Sprintf("%s of %s", deploy.ShortCommit(w.from.CommitSHA), w.from.ID)
 	}
-	return fmt.Sprintf("back from %s to the release %s of %s", w.from.ID, deploy.ShortCommit(w.to.CommitSHA), w.to.Deployment)
+	if w.to.Deployment == "" {
+		return fmt.Sprintf("back from %s to what was there before", from)
+	}
+	return fmt.Sprintf("back from %s to the release %s of %s", from, deploy.ShortCommit(w.to.CommitSHA), w.to.Deployment)
 }
 
 // apply writes the way onto the rollback's record.
 func (w *wayBack) apply(d *deploy.Deployment) {
-	d.RollbackFrom, d.Config, d.Source = w.from.ID, w.from.Config, w.from.Source
+	d.RollbackFrom = ""
+	if w.from != nil {
+		d.RollbackFrom = w.from.ID
+	}
+	d.Config, d.Source = w.own.Config, w.own.Source
 	d.CommitSHA = w.to.CommitSHA
 	d.Release, d.Fallback, d.Health = w.rel, w.to.Fallback, w.to.Health
 }
 
-// findWayBack resolves a rollback against what its environment is now. Conflict where there is nothing to undo, nothing
-// to go back to, or where the environment has moved on since the rollback was asked for.
+// publishedAs has the release serve as another version than its deployment published.
+func (w *wayBack) publishedAs(v deploy.FunctionVersion) {
+	to, rel := *w.to, *w.rel
+	to.FunctionVersion, rel.FunctionVersion = v, v
+	w.to, w.rel = &to, &rel
+}
+
+// findWayBack resolves a rollback against what its environment is now. Conflict where there is nothing to undo, nothing to go back
+// to, nothing that would change, or where the environment has moved on since the rollback was asked for.
 func findWayBack(ctx context.Context, records Records, h *deploy.Head, d *deploy.Deployment) (*wayBack, error) {
 	dirty := d.Repairs
 	if dirty == "" && h.Dirty {
@@ -40,41 +56,55 @@ func findWayBack(ctx context.Context, records Records, h *deploy.Head, d *deploy
 	if fromID == "" && h.Live != nil {
 		fromID = h.Live.Deployment
 	}
-	if fromID == "" {
+	switch {
+	case fromID == "" && h.Live == nil:
 		return nil, deploy.Errorf(deploy.Conflict, "", "nothing of %s was ever live in %s: there is nothing to roll back", d.App, d.Environment)
+	case d.RollbackFrom != "" && d.RollbackFrom != fromID && d.RollbackTo == "":
+		return nil, deploy.Errorf(deploy.Conflict, "", "%s shall be undone, but %s is live by now; say which release to go back to", d.RollbackFrom, liveName(h, fromID))
 	}
-	if d.RollbackFrom != "" && d.RollbackFrom != fromID && d.RollbackTo == "" {
-		return nil, deploy.Errorf(deploy.Conflict, "", "%s shall be undone, but %s is live by now; say which release to go back to", d.RollbackFrom, fromID)
+
+	w := &wayBack{}
+	if fromID != "" {
+		from, err := records.Deployment(ctx, fromID)
+		if err != nil {
+			return nil, err
+		}
+		w.from, w.own = from, from
 	}
-	from, err := records.Deployment(ctx, fromID)
-	if err != nil {
-		return nil, err
-	}
-	w := &wayBack{from: from}
 	switch {
 	case d.RollbackTo != "":
-		err = w.named(ctx, records, d)
+		live := w.from
+		if dirty != "" {
+			live = nil
+		}
+		return w, w.named(ctx, records, live, d)
 	case dirty != "":
-		err = w.repair(ctx, records)
-	default:
-		err = w.fallback(ctx, records)
+		return w, w.repair(ctx, records)
 	}
-	return w, err
+	return w, w.fallback(ctx, records, h, d)
 }
 
-// named restores the release of a deployment that the operator named.
-func (w *wayBack) named(ctx context.Context, records Records, d *deploy.Deployment) error {
+func liveName(h *deploy.Head, id string) string {
+	if id == "" {
+		return liveText(h.Live)
+	}
+	return id
+}
+
+// named restores the release of a deployment that the operator named, unless it is what is live.
+func (w *wayBack) named(ctx context.Context, records Records, live, d *deploy.Deployment) error {
 	to, err := records.Deployment(ctx, d.RollbackTo)
 	if err != nil {
 		return err
 	}
-	switch {
-	case to.App != d.App || to.Environment != d.Environment:
+	if to.App != d.App || to.Environment != d.Environment {
 		return deploy.FieldErrorf("to", "%s is a deployment of %s to %s, not of %s to %s", to.ID, to.App, to.Environment, d.App, d.Environment)
-	case to.Release == nil || to.Status != deploy.Success && to.Status != deploy.RolledBack:
-		return deploy.FieldErrorf("to", "%s is %s and put nothing live that could be restored", to.ID, to.Status)
-	case to.Action == deploy.Deploy && !to.WentLive():
-		return deploy.FieldErrorf("to", "%s was rolled back before it was healthy", to.ID)
+	}
+	if err := to.CheckRestore(d.Settings.Target); err != nil {
+		return err
+	}
+	if err := to.CheckChange(live, d.Settings.Target); err != nil {
+		return err
 	}
 	w.restore(to)
 	return nil
@@ -98,12 +128,14 @@ func (w *wayBack) repair(ctx context.Context, records Records) error {
 	return nil
 }
 
-// fallback restores what was live before the release that is.
-func (w *wayBack) fallback(ctx context.Context, records Records) error {
-	if w.from.Fallback == "" {
-		return deploy.Errorf(deploy.Conflict, "", "there is no earlier release: %s was the first in its environment, or everything before it was undone", w.from.ID)
+// fallback restores the release before the one that is live. From what is no release, it is the last one that Slipway put live.
+func (w *wayBack) fallback(ctx context.Context, records Records, h *deploy.Head, d *deploy.Deployment) error {
+	read := func(id string) (*deploy.Deployment, error) { return records.Deployment(ctx, id) }
+	from := w.from
+	if from == nil {
+		from = &deploy.Deployment{Fallback: h.Live.Fallback, Previous: h.Live}
 	}
-	to, err := records.Deployment(ctx, w.from.Fallback)
+	to, err := from.Before(d.Settings.Target, read)
 	if err != nil {
 		return err
 	}
@@ -113,4 +145,7 @@ func (w *wayBack) fallback(ctx context.Context, records Records) error {
 
 func (w *wayBack) restore(to *deploy.Deployment) {
 	w.to, w.rel = to.Live(), to.Release
+	if w.own == nil {
+		w.own = to
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -18,6 +19,9 @@ import (
 )
 
 var errLost = errors.New("connection reset by peer")
+
+// functionARN is the fake's.
+const functionARN = "arn:aws:lambda:eu-central-1:123456789012:function:shop"
 
 // fake is one Lambda function, shop, with one alias, live, as far as AWS documents them.
 type fake struct {
@@ -32,8 +36,10 @@ type fake struct {
 	versions []string          // digests of 1, 2, …
 	version  string            // the alias's
 	weights  map[string]float64
+	said     string // the versions' description
 	revision int
 
+	mu    sync.Mutex
 	calls []string
 	// fault may fail the nth call (from 1) of an operation, before it is carried out or after; it may change the fake too.
 	fault func(op string, n int, after bool) error
@@ -61,6 +67,8 @@ func (f *fake) put(key, content string) deploy.Artifact {
 
 // do carries one call out, with its faults.
 func (f *fake) do(op string, carry func() error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.calls = append(f.calls, op)
 	f.count[op]++
 	n := f.count[op]
@@ -90,7 +98,7 @@ func (f *fake) GetAlias(_ context.Context, in *lambda.GetAliasInput, _ ...func(*
 		if f.noAlias || *in.Name != "live" {
 			return &types.ResourceNotFoundException{Message: aws.String("Alias not found")}
 		}
-		out = &lambda.GetAliasOutput{FunctionVersion: aws.String(f.version), RevisionId: aws.String(strconv.Itoa(f.revision))}
+		out = &lambda.GetAliasOutput{AliasArn: aws.String(functionARN + ":live"), FunctionVersion: aws.String(f.version), RevisionId: aws.String(strconv.Itoa(f.revision))}
 		if len(f.weights) > 0 {
 			out.RoutingConfig = &types.AliasRoutingConfiguration{AdditionalVersionWeights: maps.Clone(f.weights)}
 		}
@@ -115,15 +123,21 @@ func (f *fake) UpdateAlias(_ context.Context, in *lambda.UpdateAliasInput, _ ...
 
 func (f *fake) GetFunctionConfiguration(_ context.Context, in *lambda.GetFunctionConfigurationInput, _ ...func(*lambda.Options)) (out *lambda.GetFunctionConfigurationOutput, err error) {
 	err = f.do("GetFunctionConfiguration", func() error {
-		out = &lambda.GetFunctionConfigurationOutput{CodeSha256: aws.String(f.code), State: types.StateActive, LastUpdateStatus: types.LastUpdateStatusSuccessful}
-		if in.Qualifier == nil || *in.Qualifier == "$LATEST" {
+		out = &lambda.GetFunctionConfigurationOutput{CodeSha256: aws.String(f.code), State: types.StateActive, LastUpdateStatus: types.LastUpdateStatusSuccessful,
+			FunctionArn: aws.String(functionARN), Version: aws.String("$LATEST")}
+		qualifier := aws.ToString(in.Qualifier)
+		if qualifier == "live" && !f.noAlias {
+			qualifier = f.version
+		}
+		if qualifier == "" || qualifier == "$LATEST" {
 			return f.latest(out)
 		}
-		n, err := strconv.Atoi(*in.Qualifier)
+		n, err := strconv.Atoi(qualifier)
 		if err != nil || n < 1 || n > len(f.versions) || f.versions[n-1] == "" {
 			return &types.ResourceNotFoundException{Message: aws.String("Function not found: version")}
 		}
-		out.CodeSha256 = aws.String(f.versions[n-1])
+		out.CodeSha256, out.Version, out.FunctionArn = aws.String(f.versions[n-1]), &qualifier, aws.String(functionARN+":"+qualifier)
+		out.Description = aws.String(f.said)
 		if f.broken {
 			out.State, out.StateReason = types.StateFailed, aws.String("no subnet")
 		}
@@ -176,6 +190,7 @@ func (f *fake) PublishVersion(_ context.Context, in *lambda.PublishVersionInput,
 			f.versions = append(f.versions, f.code)
 		}
 		out.Version = aws.String(strconv.Itoa(len(f.versions)))
+		out.FunctionArn = aws.String(functionARN + ":" + *out.Version)
 		return nil
 	})
 }

@@ -4,8 +4,7 @@ package traffic
 import (
 	"context"
 	"fmt"
-	"maps"
-	"math"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -43,32 +42,82 @@ const (
 	settling  = 3 * time.Minute // for Lambda to take new code
 )
 
-// latest is the version that every code update changes.
-const latest = "$LATEST"
+// Serving reads what the alias says: which version it points to, with its code, and what takes a part of that one's traffic. The two
+// reads run side by side; if the alias moves between them, both are repeated. A missing function or alias is an error that names the
+// setting.
+func (l *Lambda) Serving(ctx context.Context, t deploy.Target) (deploy.Serving, error) {
+	for attempt, wait := 0, firstWait; ; attempt, wait = attempt+1, min(2*wait, longWait) {
+		s, settled, err := l.serving(ctx, t)
+		switch {
+		case err != nil || settled:
+			return s, err
+		case attempt == attempts:
+			return s, deploy.Errorf(deploy.DeployFailed, "read alias "+t.Alias+" of function "+t.Function, "it moves all the time; it was at %s last", s)
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return s, deploy.Errorf(deploy.DeployFailed, "read alias "+t.Alias+" of function "+t.Function, "%w", err)
+		}
+	}
+}
 
-// Live says which version the alias points to: the one that serves alone, or, while a second one has a weight, the one
-// that takes the rest. A missing function or alias is an error that names the setting, as is an alias on $LATEST, which
-// would change under the traffic before anything was checked and could not be gone back to.
-func (l *Lambda) Live(ctx context.Context, t deploy.Target) (version string, err error) {
-	alias, err := l.alias(ctx, t)
+// serving reports as settled that both reads saw the alias at the same version.
+func (l *Lambda) serving(ctx context.Context, t deploy.Target) (s deploy.Serving, settled bool, err error) {
+	var code *lambda.GetFunctionConfigurationOutput
+	var codeErr error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		code, codeErr = l.client.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &t.Function, Qualifier: &t.Alias})
+	}()
+	found, err := l.alias(ctx, t)
+	<-done
+	switch {
+	case err != nil:
+		return s, false, err
+	case missing(codeErr): // the alias was made between the two reads
+		return found.Serving, false, nil
+	case codeErr != nil:
+		return s, false, deploy.Errorf(deploy.DeployFailed, "read function "+t.Function, "%w", codeErr)
+	}
+	s = found.Serving
+	s.TargetCodeSHA256, s.Description = aws.ToString(code.CodeSha256), aws.ToString(code.Description)
+	return s, s.TargetVersion == aws.ToString(code.Version), nil
+}
+
+// Find returns the version as the function has it. NotFound where it doesn't have it whole: the version is gone, it is one of another
+// function, or its number belongs to other code by now.
+func (l *Lambda) Find(ctx context.Context, t deploy.Target, v deploy.FunctionVersion) (deploy.FunctionVersion, error) {
+	c, err := l.configuration(ctx, t, v.TargetVersion)
 	if err != nil {
-		return "", err
+		return v, err
 	}
-	if alias.version == latest {
-		return "", settingf("target.alias", nil, "alias %s of function %s is on $LATEST, which every code update changes at once; point it to a published version: "+
-			"aws lambda publish-version --function-name %[2]s, then aws lambda update-alias --function-name %[2]s --name %[1]s --function-version N", t.Alias, t.Function)
+	found := deploy.FunctionVersion{TargetFunction: unqualified(aws.ToString(c.FunctionArn)), TargetVersion: v.TargetVersion, TargetCodeSHA256: aws.ToString(c.CodeSha256)}
+	switch op := "find version " + v.TargetVersion + " of function " + t.Function; {
+	case !deploy.SameFunction(found.TargetFunction, v.TargetFunction):
+		return v, deploy.Errorf(deploy.NotFound, op, "the release is %s", v)
+	case !found.Is(v):
+		return v, deploy.Errorf(deploy.NotFound, op, "its code has SHA-256 %s, the release's has %s", found.TargetCodeSHA256, v.TargetCodeSHA256)
 	}
-	return alias.version, nil
+	return found, nil
+}
+
+// unqualified takes a version or an alias off a function's ARN.
+func unqualified(arn string) string {
+	if parts := strings.Split(arn, ":"); len(parts) > 7 {
+		return strings.Join(parts[:7], ":")
+	}
+	return arn
 }
 
 // SetWeight gives version to that percentage of the alias's traffic, 0 to 100, and version from the rest. It is absolute:
-// whatever the alias said before, afterwards it says just this, read back. From may be empty at 100. An alias that somebody else
-// changes meanwhile is read anew and set again, a few times. NotFound where a version is gone.
+// whatever the alias said before, afterwards it says just this, read back. From is not used at 100. An alias that somebody else
+// changes meanwhile is read again and set again, a few times. NotFound as for Find.
 //
-// Still is asked between each read of the alias and the write that is held to the revision read; its error ends the call with
-// nothing more written. The alias is written even where it says all this already, so that it has a new revision afterwards. So
-// whoever asks still before another may call SetWeight, and writes after that one did, is refused.
-func (l *Lambda) SetWeight(ctx context.Context, t deploy.Target, from, to string, percent int, still func(context.Context) error) error {
+// Still is asked between each read of the alias and the write that is held to the revision read, and is given what was read, without
+// code and description. Its error ends the call with nothing more written. The alias is written even where it says all this already,
+// so that it has a new revision afterwards. So whoever asks still before another may call SetWeight, and writes after that one did, is
+// refused.
+func (l *Lambda) SetWeight(ctx context.Context, t deploy.Target, from, to deploy.FunctionVersion, percent int, still func(context.Context, deploy.Serving) error) error {
 	want, err := routing(from, to, percent)
 	if err != nil {
 		return err
@@ -89,13 +138,13 @@ func (l *Lambda) SetWeight(ctx context.Context, t deploy.Target, from, to string
 		}
 		if attempt == 0 {
 			before = found.revision
-			if err := l.exist(ctx, t, want); err != nil {
+			if err := l.exist(ctx, t, from, to, want); err != nil {
 				return err
 			}
 		} else if err := sleep(ctx, wait); err != nil {
 			return deploy.Errorf(deploy.DeployFailed, op, "%w", err)
 		}
-		if err := still(ctx); err != nil {
+		if err := still(ctx, found.Serving); err != nil {
 			return err
 		}
 		// After a lost reply, an overtaken revision or a throttle the next turn's read decides; the rest won't get better.
@@ -109,36 +158,29 @@ func (l *Lambda) SetWeight(ctx context.Context, t deploy.Target, from, to string
 	return deploy.Errorf(deploy.DeployFailed, op, "it is at %s after %d attempts: %w", found, attempts, last)
 }
 
-// route is what an alias says.
+// route is what an alias says, as it was at one revision.
 type route struct {
-	version  string
-	second   map[string]float64 // version to weight, 0 to 1
+	deploy.Serving
 	revision string
 }
 
-func routing(from, to string, percent int) (route, error) {
+func routing(from, to deploy.FunctionVersion, percent int) (route, error) {
 	switch {
-	case percent < 0 || percent > 100 || to == "" || from == "" && percent < 100:
-		return route{}, deploy.Errorf(deploy.Invalid, "set weight", "from %q to %q at %d %%; want two versions and 0 to 100 %%", from, to, percent)
-	case percent == 100 || from == to:
-		return route{version: to}, nil
+	case percent < 0 || percent > 100 || to.TargetVersion == "" || from.TargetVersion == "" && percent < 100:
+		return route{}, deploy.Errorf(deploy.Invalid, "set weight", "from %q to %q at %d %%; want two versions and 0 to 100 %%", from.TargetVersion, to.TargetVersion, percent)
+	case percent == 100 || from.TargetVersion == to.TargetVersion:
+		return alone(to), nil
 	case percent == 0:
-		return route{version: from}, nil
+		return alone(from), nil
 	}
-	return route{version: from, second: map[string]float64{to: float64(percent) / 100}}, nil
+	return route{Serving: deploy.Serving{FunctionVersion: from, Others: map[string]float64{to.TargetVersion: float64(percent) / 100}}}, nil
 }
 
-func (r route) same(want route) bool {
-	return r.version == want.version && maps.EqualFunc(r.second, want.second, func(a, b float64) bool { return math.Abs(a-b) < 1e-4 })
+func alone(v deploy.FunctionVersion) route {
+	return route{Serving: deploy.Serving{FunctionVersion: v}}
 }
 
-func (r route) String() string {
-	text := "version " + r.version
-	for version, weight := range r.second {
-		text += fmt.Sprintf(" with %.0f %% to version %s", 100*weight, version)
-	}
-	return text
-}
+func (r route) same(want route) bool { return r.Same(want.Serving) }
 
 func (l *Lambda) alias(ctx context.Context, t deploy.Target) (route, error) {
 	out, err := l.client.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: &t.Function, Name: &t.Alias})
@@ -151,32 +193,32 @@ func (l *Lambda) alias(ctx context.Context, t deploy.Target) (route, error) {
 	if err != nil {
 		return route{}, deploy.Errorf(deploy.DeployFailed, "read alias "+t.Alias+" of function "+t.Function, "%w", err)
 	}
-	r := route{version: aws.ToString(out.FunctionVersion), revision: aws.ToString(out.RevisionId)}
+	r := route{revision: aws.ToString(out.RevisionId)}
+	r.TargetFunction, r.TargetVersion = unqualified(aws.ToString(out.AliasArn)), aws.ToString(out.FunctionVersion)
 	if out.RoutingConfig != nil {
-		r.second = out.RoutingConfig.AdditionalVersionWeights
+		r.Others = out.RoutingConfig.AdditionalVersionWeights
 	}
 	return r, nil
 }
 
 // update always sends the weights: an empty map is what clears them, and leaving them out would keep them.
 func (l *Lambda) update(ctx context.Context, t deploy.Target, found, want route) error {
-	weights := want.second
+	weights := want.Others
 	if weights == nil {
 		weights = map[string]float64{}
 	}
-	_, err := l.client.UpdateAlias(ctx, &lambda.UpdateAliasInput{FunctionName: &t.Function, Name: &t.Alias, FunctionVersion: &want.version,
+	_, err := l.client.UpdateAlias(ctx, &lambda.UpdateAliasInput{FunctionName: &t.Function, Name: &t.Alias, FunctionVersion: &want.TargetVersion,
 		RevisionId: aws.String(found.revision), RoutingConfig: &types.AliasRoutingConfiguration{AdditionalVersionWeights: weights}})
 	return err
 }
 
 // exist checks that the versions of a route are there: the error then is ours and says what to do.
-func (l *Lambda) exist(ctx context.Context, t deploy.Target, r route) error {
-	versions := []string{r.version}
-	for version := range r.second {
-		versions = append(versions, version)
-	}
-	for _, version := range versions {
-		if _, err := l.configuration(ctx, t, version); err != nil {
+func (l *Lambda) exist(ctx context.Context, t deploy.Target, from, to deploy.FunctionVersion, r route) error {
+	for _, v := range []deploy.FunctionVersion{from, to} {
+		if !r.Includes(v) {
+			continue
+		}
+		if _, err := l.Find(ctx, t, v); err != nil {
 			return err
 		}
 	}

@@ -43,32 +43,98 @@ func want(t *testing.T, err error, field string, words ...string) {
 	}
 }
 
-func TestLive(t *testing.T) {
+// numbered is version n of the fake's function.
+func numbered(n string) deploy.FunctionVersion {
+	return deploy.FunctionVersion{TargetFunction: functionARN, TargetVersion: n}
+}
+
+func TestServing(t *testing.T) {
 	f := newFake()
+	f.versions = append(f.versions, digest("two"))
+	f.said = "slipway deadbeef deploy-1"
 	l := traffic.NewLambda(f, "bucket")
-	if got, err := l.Live(t.Context(), shop); got != "1" || err != nil {
-		t.Errorf("got %q, %v", got, err)
+	got, err := l.Serving(t.Context(), shop)
+	one := deploy.FunctionVersion{TargetFunction: functionARN, TargetVersion: "1", TargetCodeSHA256: digest("zero")}
+	if !got.Alone(one) || got.FunctionVersion != one || got.Description != f.said || err != nil {
+		t.Errorf("got %+v, %v", got, err)
 	}
+	if f.count["GetAlias"] != 1 || f.count["GetFunctionConfiguration"] != 1 || len(f.calls) != 2 {
+		t.Errorf("it takes the calls %v", f.calls)
+	}
+
 	f.weights = map[string]float64{"2": 0.9}
-	if got, err := l.Live(t.Context(), shop); got != "1" || err != nil {
-		t.Errorf("under a canary: got %q, %v", got, err)
+	got, err = l.Serving(t.Context(), shop)
+	if got.Alone(one) || !got.Includes(one) || !got.Includes(numbered("2")) || got.Includes(numbered("3")) || err != nil {
+		t.Errorf("under a canary: got %v, %v", got, err)
 	}
-	f.version = "$LATEST"
-	_, err := l.Live(t.Context(), shop)
-	want(t, err, "target.alias", "alias live of function shop is on $LATEST", "aws lambda update-alias --function-name shop --name live")
+	if want := "version 1 of shop with 90 % to version 2"; got.String() != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+
+	f.version, f.weights = "$LATEST", nil
+	if got, err = l.Serving(t.Context(), shop); got.TargetVersion != "$LATEST" || err != nil {
+		t.Errorf("on $LATEST: got %v, %v", got, err)
+	}
 	f.noAlias = true
-	_, err = l.Live(t.Context(), shop)
+	_, err = l.Serving(t.Context(), shop)
 	want(t, err, "target.alias", `no alias "live"`, "slipway app apply")
 	f.missing = true
-	_, err = l.Live(t.Context(), shop)
+	_, err = l.Serving(t.Context(), shop)
 	want(t, err, "target.function", `no Lambda function "shop"`, "slipway app apply")
 	var cause *types.ResourceNotFoundException
 	if !errors.As(err, &cause) {
 		t.Error("AWS's own error is lost")
 	}
 	f.fault = func(string, int, bool) error { return errLost }
-	_, err = l.Live(t.Context(), shop)
+	_, err = l.Serving(t.Context(), shop)
 	want(t, err, "", "read alias live of function shop")
+}
+
+// The alias moves between the two reads of Serving: neither's half is believed with the other's. Where it never rests, that is said.
+func TestServingMoves(t *testing.T) {
+	for moves, fails := range map[int]bool{2: false, 1000: true} {
+		f := newFake()
+		f.versions = append(f.versions, digest("two"))
+		f.fault = func(op string, n int, after bool) error {
+			if after && n <= moves { // the read that comes second of each pair sees another version than the first
+				f.version = map[string]string{"1": "2", "2": "1"}[f.version]
+			}
+			return nil
+		}
+		in(t, f, func(t *testing.T, l *traffic.Lambda) {
+			got, err := l.Serving(t.Context(), shop)
+			if (err != nil) != fails {
+				t.Errorf("moved %d times: %v", moves, err)
+			}
+			code := map[string]string{"1": digest("zero"), "2": digest("two")}[got.TargetVersion]
+			if !fails && got.TargetCodeSHA256 != code {
+				t.Errorf("moved %d times: version %s with the code %s", moves, got.TargetVersion, got.TargetCodeSHA256)
+			}
+		})
+	}
+}
+
+// A version is found whole, or not at all: not by its number alone.
+func TestFind(t *testing.T) {
+	f := newFake()
+	l := traffic.NewLambda(f, "bucket")
+	whole := deploy.FunctionVersion{TargetFunction: functionARN, TargetVersion: "1", TargetCodeSHA256: digest("zero")}
+	for _, known := range []deploy.FunctionVersion{whole, {TargetVersion: "1"}, {TargetVersion: "1", TargetFunction: "shop"}} {
+		if got, err := l.Find(t.Context(), shop, known); err != nil || got != whole {
+			t.Errorf("%+v: got %+v, %v", known, got, err)
+		}
+	}
+	gone, other, code := whole, whole, whole
+	gone.TargetVersion, other.TargetFunction, code.TargetCodeSHA256 = "7", functionARN+"2", digest("else")
+	for words, v := range map[string]deploy.FunctionVersion{"it is gone": gone, "the release is version 1 of shop2": other, "its code has SHA-256": code} {
+		_, err := l.Find(t.Context(), shop, v)
+		if deploy.KindOf(err) != deploy.NotFound || !strings.Contains(err.Error(), words) {
+			t.Errorf("%+v: %v, want NotFound with %q", v, err, words)
+		}
+		if err := l.SetWeight(t.Context(), shop, v, v, 100, always); deploy.KindOf(err) != deploy.NotFound || f.writes() != 0 {
+			t.Errorf("the alias was set to %+v: %v", v, err)
+		}
+	}
 }
 
 func TestSetWeight(t *testing.T) {
@@ -90,7 +156,7 @@ func TestSetWeight(t *testing.T) {
 		f.weights = map[string]float64{"2": 0.5} // left by somebody
 		in(t, f, func(t *testing.T, l *traffic.Lambda) {
 			for range 2 { // the second finds it done, and shuts out whoever read the alias before
-				if err := l.SetWeight(t.Context(), shop, row.from, row.to, row.percent, always); err != nil {
+				if err := l.SetWeight(t.Context(), shop, numbered(row.from), numbered(row.to), row.percent, always); err != nil {
 					t.Error(err)
 				}
 			}
@@ -102,7 +168,7 @@ func TestSetWeight(t *testing.T) {
 }
 
 // always says that the weight may be set.
-func always(context.Context) error { return nil }
+func always(context.Context, deploy.Serving) error { return nil }
 
 // Whoever may not set the weight any more doesn't: neither where that was so before the alias was read, nor where somebody else set it,
 // to what it was, after we had asked.
@@ -112,11 +178,14 @@ func TestSetWeightStill(t *testing.T) {
 		f.versions = append(f.versions, "x")
 		in(t, f, func(t *testing.T, l *traffic.Lambda) {
 			late, n := errors.New("late"), 0
-			err := l.SetWeight(t.Context(), shop, "1", "2", 100, func(ctx context.Context) error {
+			err := l.SetWeight(t.Context(), shop, numbered("1"), numbered("2"), 100, func(ctx context.Context, found deploy.Serving) error {
+				if !found.Alone(numbered("1")) {
+					t.Errorf("it was told of %s", found)
+				}
 				if n++; n == asked {
 					return late
 				}
-				return l.SetWeight(ctx, shop, "", "1", 100, always)
+				return l.SetWeight(ctx, shop, numbered(""), numbered("1"), 100, always)
 			})
 			if !errors.Is(err, late) || n != asked {
 				t.Errorf("asked %d times, %v; want %d times and its own error", n, err, asked)
@@ -138,7 +207,7 @@ func TestSetWeightSameRevision(t *testing.T) {
 		return nil
 	}
 	in(t, f, func(t *testing.T, l *traffic.Lambda) {
-		want(t, l.SetWeight(t.Context(), shop, "", "1", 100, always), "", "it is at version 1 after 5 attempts")
+		want(t, l.SetWeight(t.Context(), shop, numbered(""), numbered("1"), 100, always), "", "it is at version 1 of shop after 5 attempts")
 	})
 }
 
@@ -146,11 +215,11 @@ func TestSetWeightNonsense(t *testing.T) {
 	f := newFake()
 	l := traffic.NewLambda(f, "bucket")
 	for _, percent := range []int{-1, 101} {
-		if err := l.SetWeight(t.Context(), shop, "1", "1", percent, always); deploy.KindOf(err) != deploy.Invalid {
+		if err := l.SetWeight(t.Context(), shop, numbered("1"), numbered("1"), percent, always); deploy.KindOf(err) != deploy.Invalid {
 			t.Errorf("%d %%: %v", percent, err)
 		}
 	}
-	for _, err := range []error{l.SetWeight(t.Context(), shop, "", "1", 50, always), l.SetWeight(t.Context(), shop, "1", "", 100, always)} {
+	for _, err := range []error{l.SetWeight(t.Context(), shop, numbered(""), numbered("1"), 50, always), l.SetWeight(t.Context(), shop, numbered("1"), numbered(""), 100, always)} {
 		if deploy.KindOf(err) != deploy.Invalid {
 			t.Error(err)
 		}
@@ -164,7 +233,7 @@ func TestSetWeightVersionGone(t *testing.T) {
 	f := newFake()
 	in(t, f, func(t *testing.T, l *traffic.Lambda) {
 		for version, err := range map[string]error{
-			"7": l.SetWeight(t.Context(), shop, "1", "7", 100, always), "8": l.SetWeight(t.Context(), shop, "8", "1", 50, always),
+			"7": l.SetWeight(t.Context(), shop, numbered("1"), numbered("7"), 100, always), "8": l.SetWeight(t.Context(), shop, numbered("8"), numbered("1"), 50, always),
 		} {
 			if deploy.KindOf(err) != deploy.NotFound || !strings.Contains(err.Error(), "version "+version+" of function shop: it is gone") {
 				t.Error(err)
@@ -184,7 +253,7 @@ func TestSetWeightFaults(t *testing.T) {
 			f.versions = append(f.versions, "x")
 			f.fault = failing("UpdateAlias", 1, after, fault)
 			in(t, f, func(t *testing.T, l *traffic.Lambda) {
-				if err := l.SetWeight(t.Context(), shop, "1", "2", 100, always); err != nil {
+				if err := l.SetWeight(t.Context(), shop, numbered("1"), numbered("2"), 100, always); err != nil {
 					t.Errorf("%v, after %v: %v", fault, after, err)
 				}
 			})
@@ -208,12 +277,12 @@ func TestSetWeightOvertaken(t *testing.T) {
 			return nil
 		}
 		in(t, f, func(t *testing.T, l *traffic.Lambda) {
-			err := l.SetWeight(t.Context(), shop, "1", "2", 100, always)
+			err := l.SetWeight(t.Context(), shop, numbered("1"), numbered("2"), 100, always)
 			if (err != nil) != fails {
 				t.Errorf("overtaken %d times: %v", times, err)
 			}
 			var stale *types.PreconditionFailedException
-			if fails && (!errors.As(err, &stale) || !strings.Contains(err.Error(), "it is at version 1 with 30 % to version 2 after 5 attempts")) {
+			if fails && (!errors.As(err, &stale) || !strings.Contains(err.Error(), "it is at version 1 of shop with 30 % to version 2 after 5 attempts")) {
 				t.Error(err)
 			}
 		})
@@ -231,7 +300,7 @@ func TestSetWeightReadsBack(t *testing.T) {
 		return nil
 	}
 	in(t, f, func(t *testing.T, l *traffic.Lambda) {
-		want(t, l.SetWeight(t.Context(), shop, "1", "2", 100, always), "", "it is at version 1 after 5 attempts")
+		want(t, l.SetWeight(t.Context(), shop, numbered("1"), numbered("2"), 100, always), "", "it is at version 1 of shop after 5 attempts")
 	})
 }
 
@@ -241,7 +310,7 @@ func TestSetWeightHopeless(t *testing.T) {
 	f.versions = append(f.versions, "x")
 	f.fault = failing("UpdateAlias", 1, false, denied)
 	in(t, f, func(t *testing.T, l *traffic.Lambda) {
-		err := l.SetWeight(t.Context(), shop, "1", "2", 100, always)
+		err := l.SetWeight(t.Context(), shop, numbered("1"), numbered("2"), 100, always)
 		want(t, err, "", "set alias live of function shop to version 2", "AccessDeniedException")
 	})
 	if f.count["UpdateAlias"] != 1 {
@@ -261,7 +330,7 @@ func TestSetWeightCancelled(t *testing.T) {
 	in(t, f, func(t *testing.T, l *traffic.Lambda) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if err := l.SetWeight(ctx, shop, "1", "2", 100, always); !errors.Is(err, context.DeadlineExceeded) {
+		if err := l.SetWeight(ctx, shop, numbered("1"), numbered("2"), 100, always); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 	})

@@ -2,8 +2,6 @@ package traffic
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -15,30 +13,31 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
 
-// Publish brings an artifact, a .zip in the bucket, into the function and gives the published version that holds it. No
+// Publish brings an artifact, a .zip in the bucket, into the function and returns the published version that holds it. No
 // traffic moves. The same code again gives the same version, as long as nothing else was published in between. The version's
 // code is the artifact's to the bit, or there is an error. The function keeps its settings, its architecture too: the build has
 // to be for that one, and Lambda doesn't check it; the health check will.
 //
 // Lambda takes its time over new code; Publish waits for it, 3 minutes at most. Another update at the same moment, as by an
 // environment that shares the function, is waited for and, where it put other code in, done over.
-func (l *Lambda) Publish(ctx context.Context, t deploy.Target, a deploy.Artifact, description string) (version string, err error) {
+func (l *Lambda) Publish(ctx context.Context, t deploy.Target, a deploy.Artifact, description string) (v deploy.FunctionVersion, err error) {
 	op := "publish " + a.Path + " as function " + t.Function
-	code, err := encodeDigest(a.SHA256)
-	if err != nil {
-		return "", deploy.Errorf(deploy.Internal, op, "%w", err)
+	code := a.CodeSHA256()
+	if code == "" {
+		return v, deploy.Errorf(deploy.Internal, op, "%q is not a SHA-256 in hex", a.SHA256)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, settling, fmt.Errorf("the function was still being updated after %s", settling))
 	defer cancel()
 	var last error
 	for attempt, wait := 0, firstWait; attempt < attempts; attempt, wait = attempt+1, min(2*wait, longWait) {
 		if err := l.bring(ctx, t, a, code); err != nil {
-			return "", tell(ctx, op, err)
+			return v, tell(ctx, op, err)
 		}
 		out, err := l.client.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: &t.Function, CodeSha256: &code,
 			Description: aws.String(deploy.Cut(description, 256))})
 		if err == nil {
-			return aws.ToString(out.Version), tell(ctx, op, l.active(ctx, t, aws.ToString(out.Version)))
+			v = deploy.FunctionVersion{TargetFunction: unqualified(aws.ToString(out.FunctionArn)), TargetVersion: aws.ToString(out.Version), TargetCodeSHA256: code}
+			return v, tell(ctx, op, l.active(ctx, t, v.TargetVersion))
 		}
 		// Another code came in between the two calls: Lambda calls our digest an invalid parameter then.
 		var overtaken *types.InvalidParameterValueException
@@ -46,10 +45,10 @@ func (l *Lambda) Publish(ctx context.Context, t deploy.Target, a deploy.Artifact
 			break
 		}
 		if err := sleep(ctx, wait); err != nil {
-			return "", tell(ctx, op, err)
+			return v, tell(ctx, op, err)
 		}
 	}
-	return "", tell(ctx, op, last)
+	return v, tell(ctx, op, last)
 }
 
 // bring has $LATEST hold the code, settled. What it reads decides, not what an update answered.
@@ -131,15 +130,6 @@ func (l *Lambda) configuration(ctx context.Context, t deploy.Target, version str
 // busy tells that Lambda works on the function and would refuse a change.
 func busy(c *lambda.GetFunctionConfigurationOutput) bool {
 	return c.State == types.StatePending || c.LastUpdateStatus == types.LastUpdateStatusInProgress
-}
-
-// encodeDigest turns our hex digests into Lambda's base64.
-func encodeDigest(digest string) (string, error) {
-	raw, err := hex.DecodeString(digest)
-	if err != nil || len(raw) != 32 {
-		return "", fmt.Errorf("%q is not a SHA-256 in hex", digest)
-	}
-	return base64.StdEncoding.EncodeToString(raw), nil
 }
 
 // sleep waits; its error is why ctx ended first.

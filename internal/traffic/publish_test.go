@@ -22,12 +22,12 @@ func TestPublish(t *testing.T) {
 			writes  int // so far
 		}{{"2", 2}, {"2", 3}} {
 			got, err := l.Publish(t.Context(), shop, a, strings.Repeat("é", 300))
-			if got != row.version || err != nil || f.writes() != row.writes {
-				t.Errorf("got %q, %v after %d writes, want %q after %d", got, err, f.writes(), row.version, row.writes)
+			if got.TargetVersion != row.version || got.TargetCodeSHA256 != a.CodeSHA256() || got.TargetFunction != functionARN || err != nil || f.writes() != row.writes {
+				t.Errorf("got %+v, %v after %d writes, want %q after %d", got, err, f.writes(), row.version, row.writes)
 			}
 		}
-		if got, err := l.Publish(t.Context(), shop, b, ""); got != "3" || err != nil {
-			t.Errorf("got %q, %v", got, err)
+		if got, err := l.Publish(t.Context(), shop, b, ""); got.TargetVersion != "3" || err != nil {
+			t.Errorf("got %+v, %v", got, err)
 		}
 	})
 	if f.version != "1" || f.count["UpdateAlias"] != 0 {
@@ -47,8 +47,8 @@ func TestPublishFaults(t *testing.T) {
 				a := f.put("a.zip", "A")
 				f.fault = failing(op, 1, after, fault)
 				in(t, f, func(t *testing.T, l *traffic.Lambda) {
-					if got, err := l.Publish(t.Context(), shop, a, "d"); got != "2" || err != nil || len(f.versions) != 2 {
-						t.Errorf("%s, %v, after %v: got %q, %v, versions %v", op, fault, after, got, err, f.versions)
+					if got, err := l.Publish(t.Context(), shop, a, "d"); got.TargetVersion != "2" || err != nil || len(f.versions) != 2 {
+						t.Errorf("%s, %v, after %v: got %+v, %v, versions %v", op, fault, after, got, err, f.versions)
 					}
 				})
 			}
@@ -69,8 +69,8 @@ func TestPublishShared(t *testing.T) {
 	}
 	in(t, f, func(t *testing.T, l *traffic.Lambda) {
 		got, err := l.Publish(t.Context(), shop, a, "")
-		if got != "2" || err != nil || f.versions[1] != digest("A") || f.count["UpdateFunctionCode"] != 2 {
-			t.Errorf("got %q, %v, %v", got, err, f.calls)
+		if got.TargetVersion != "2" || err != nil || f.versions[1] != digest("A") || f.count["UpdateFunctionCode"] != 2 {
+			t.Errorf("got %+v, %v, %v", got, err, f.calls)
 		}
 	})
 }
