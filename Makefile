@@ -16,7 +16,7 @@ FUNCTIONS := bin/functions
 ARM64 := --context arch=arm64 --context functionsDir=bin/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo up down bench bench-flags oracle engines test-api test-localstack test-endpoint cloud-tests test-sam sam-validate fuzz synth deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
+.PHONY: help check test demo up down bench bench-flags oracle engines moved test-api test-localstack test-endpoint cloud-tests test-sam sam-validate fuzz synth deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -87,6 +87,9 @@ oracle: ## random flags and contexts against flagd itself, others each time; wha
 
 engines: ## what the in-process flag engines of other languages make of Slipway's export (docs/ofrep.md; Java and Rust where they are installed)
 	$(GO) -C bench/engines test -count=1 -v .
+
+moved: ## which of the pinned flag clients and engines have a newer version
+	@bench/engines/moved.sh
 
 functions: ## the Lambda functions, for this machine (for AWS: make deploy)
 	@$(GO) build $(LAMBDA) -o bin/.build/$(FUNCTIONS)/ ./functions/... ./cmd/runner
