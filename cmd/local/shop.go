@@ -17,15 +17,15 @@ import (
 // appFile is the example app as `slipway app apply` takes it. Scripts run without a network, on what make has compiled
 // already, and find nothing of the function's environment: so the compiler and its caches are named here.
 var appFile = template.Must(template.New("app").Parse(`name: shop
+build_variables:
+{{- range .Variables}}
+  {{.Name}}: {{printf "%q" .Value}}
+{{- end}}
 environments:
   production:
     target: {type: lambda, function: slipway-shop, alias: live}
     url: {{.URL}}
     branches: [main]
-    environment_variables:
-{{- range .Variables}}
-      {{.Name}}: {{printf "%q" .Value}}
-{{- end}}
 `))
 
 type variable struct{ Name, Value string }

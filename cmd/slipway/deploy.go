@@ -15,6 +15,7 @@ type deployOptions struct {
 	*program
 	app, env, ref string
 	force, wait   bool
+	rebuild       bool
 }
 
 func newDeploy(p *program) *cobra.Command {
@@ -37,6 +38,7 @@ so push it first.`,
 	flags.StringVar(&opts.env, "env", "", "which environment (default the only one)")
 	flags.StringVar(&opts.ref, "ref", "HEAD", "which commit: a branch, a tag, an id")
 	flags.BoolVar(&opts.force, "force", false, "skip the tests")
+	flags.BoolVar(&opts.rebuild, "rebuild", false, "build it anew, whatever was built of the commit")
 	flags.BoolVar(&opts.wait, "wait", false, "show the progress; exit 3 when it doesn't succeed")
 	return cmd
 }
@@ -58,7 +60,7 @@ func (o *deployOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	request := api.DeploymentRequest{App: a.Name, Environment: environment, CommitSHA: commit.SHA, Branch: commit.Branch, Force: o.force}
+	request := api.DeploymentRequest{App: a.Name, Environment: environment, CommitSHA: commit.SHA, Branch: commit.Branch, Force: o.force, Rebuild: o.rebuild}
 	var d deploy.Deployment
 	if err := c.create(ctx, "/v1/deployments", request, &d); err != nil {
 		return err

@@ -74,6 +74,9 @@ func subject(d *deploy.Deployment) string {
 	if d.Force {
 		text += ", tests skipped"
 	}
+	if d.Rebuild {
+		text += ", built anew"
+	}
 	return text
 }
 

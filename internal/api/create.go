@@ -16,6 +16,7 @@ type DeploymentRequest struct {
 	CommitSHA   string         `json:"commit_sha"`
 	Branch      string         `json:"branch,omitempty"`
 	Force       bool           `json:"force_deployment,omitempty"` // skips the tests
+	Rebuild     bool           `json:"rebuild,omitempty"`          // builds anew, whatever was built of the commit
 	Metadata    map[string]any `json:"metadata,omitempty"`         // kept on the record, at most MaxMetadata bytes
 }
 
@@ -41,7 +42,8 @@ func (c *Control) createDeployment(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	return launched(c.launcher().Deploy(r.Context(), launch.Request{
-		App: in.App, Environment: in.Environment, CommitSHA: in.CommitSHA, Branch: in.Branch, Force: in.Force, Metadata: in.Metadata, Once: once,
+		App: in.App, Environment: in.Environment, CommitSHA: in.CommitSHA, Branch: in.Branch, Force: in.Force, Rebuild: in.Rebuild,
+		Metadata: in.Metadata, Once: once,
 	}))
 }
 

@@ -40,10 +40,22 @@ func Parse(data []byte, environment string) (*deploy.Config, error) {
 			return nil, err
 		}
 		if name == environment {
+			merged.BuildVariables = common(config.Variables, merged.Variables)
 			config = merged
 		}
 	}
-	return config, nil
+	return config, config.Validate()
+}
+
+// common are the variables of the file's top level, where those of an environment differ from them; else nil.
+func common(all, own map[string]string) map[string]string {
+	switch {
+	case maps.Equal(all, own):
+		return nil
+	case all == nil:
+		return map[string]string{}
+	}
+	return all
 }
 
 // ParseApp reads an app.yaml. Its error is as Parse's.

@@ -211,7 +211,9 @@ func TestSchemaHasEveryField(t *testing.T) {
 			names = append(names, name)
 		}
 	}
-	fields = tags(reflect.TypeFor[deploy.Config]())
+	fields = slices.DeleteFunc(tags(reflect.TypeFor[deploy.Config]()), func(name string) bool {
+		return name == "build_variables" // which Parse finds out
+	})
 	slices.Sort(names)
 	if !slices.Equal(names, fields) {
 		t.Errorf("schema has %v, deploy.Config %v", names, fields)

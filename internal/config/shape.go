@@ -155,10 +155,12 @@ func appShape() *shape {
 		{name: "rollback_enabled", shape: &shape{kind: truth}},
 		{name: "runner", shape: &shape{enum: []string{string(deploy.RunnerFunction), string(deploy.RunnerCodeBuild)}}},
 		{name: "environment_variables", shape: variables("")},
+		{name: "build_variables", not: "a release is built once, for all environments", shape: variables("")},
 	}}
 	return &shape{kind: object, keys: []key{
 		{name: "name", need: true, shape: &shape{}},
 		{name: "source", shape: source()},
+		{name: "build_variables", shape: variables("")},
 		{name: "environments", need: true, shape: &shape{kind: table, each: settings, name: environmentRule, max: deploy.MaxEnvironments}},
 		{name: "notifications", shape: notifications()},
 	}}

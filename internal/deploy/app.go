@@ -16,12 +16,13 @@ import (
 type App struct {
 	Name          string              `json:"name"`
 	Source        Source              `json:"source"`
+	Variables     map[string]string   `json:"build_variables,omitempty"` // for tests and builds, which are of no environment
 	Environments  map[string]Settings `json:"environments"`
 	Notifications *Notifications      `json:"notifications,omitempty"` // who hears of its deployments; nil: nobody
 	Version       int64               `json:"version"`                 // grows with every write
 }
 
-// Settings is what an app's owner decides for one environment.
+// Settings are what an app's owner decides for one environment.
 type Settings struct {
 	Target          Target            `json:"target"`
 	URL             string            `json:"url"`                      // what the health check's path is appended to
@@ -110,6 +111,9 @@ func (a *App) Validate() error {
 	if err := a.Source.validate(); err != nil {
 		return err
 	}
+	if err := ValidateVariables("build_variables", a.Variables); err != nil {
+		return err
+	}
 	if len(a.Environments) == 0 || len(a.Environments) > MaxEnvironments {
 		return FieldErrorf("environments", "%d of them; want 1 to %d", len(a.Environments), MaxEnvironments)
 	}
@@ -120,6 +124,9 @@ func (a *App) Validate() error {
 		s := a.Environments[name]
 		if err := s.validate("environments." + name); err != nil {
 			return err
+		}
+		if n := sizeOf(s) + sizeOf(a.Variables); n > MaxSettings {
+			return FieldErrorf("environments."+name, "takes %d bytes with build_variables; want at most %d", n, MaxSettings)
 		}
 		a.Environments[name] = s
 	}
@@ -165,9 +172,6 @@ func (s *Settings) validate(field string) error {
 	}
 	if err := ValidateVariables(field+".environment_variables", s.Variables); err != nil {
 		return err
-	}
-	if n := sizeOf(s); n > MaxSettings {
-		return FieldErrorf(field, "takes %d bytes; want at most %d", n, MaxSettings)
 	}
 	return nil
 }

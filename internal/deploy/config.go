@@ -18,6 +18,9 @@ type Config struct {
 	RollbackEnabled    bool              `json:"rollback_enabled"`
 	Hooks              Hooks             `json:"hooks"`
 	Flags              []string          `json:"flags,omitempty"` // that the release introduces, by their keys
+
+	// BuildVariables are Variables without what the file says for one environment; nil: the same.
+	BuildVariables map[string]string `json:"build_variables,omitzero"`
 }
 
 // Scripts are shell commands, run by sh in the commit's workspace. An empty one is not run.
@@ -61,6 +64,14 @@ func DefaultConfig() Config {
 		HealthyCount:       1,
 		RollbackEnabled:    true,
 	}
+}
+
+// VariablesOfBuild are those that tests and builds get.
+func (c *Config) VariablesOfBuild() map[string]string {
+	if c.BuildVariables != nil {
+		return c.BuildVariables
+	}
+	return c.Variables
 }
 
 // Health is the config's word on when the release is well.

@@ -73,6 +73,9 @@ type Deployment struct {
 	Seal         string     `json:"seal,omitempty"`      // secret: what its build seals its result with. The API shows it to nobody
 	TestedBy     string     `json:"tested_by,omitempty"` // the deployment whose tests count for this one, which has none to run
 
+	Rebuild   bool              `json:"rebuild,omitempty"`         // build anew, whatever was built of the commit
+	Variables map[string]string `json:"build_variables,omitempty"` // the app's for tests and builds, as they were when it was asked for
+
 	Version int64 `json:"version"` // grows with every write; the store's compare-and-swap
 }
 
@@ -128,6 +131,9 @@ type Release struct {
 	BuiltBy   string     `json:"built_by"` // deployment
 	BuiltAt   time.Time  `json:"built_at"`
 	TestedBy  string     `json:"tested_by,omitempty"` // deployment whose tests passed before it was built; "" where they were skipped
+
+	// BuildVariables is the digest of the app's build_variables that it was built with; "" for none.
+	BuildVariables string `json:"build_variables,omitempty"`
 
 	FunctionVersion // that it was published as
 }

@@ -52,6 +52,7 @@ type Request struct {
 	CommitSHA   string
 	Branch      string
 	Force       bool // skips the tests
+	Rebuild     bool // builds anew, whatever was built of the commit
 	Metadata    map[string]any
 	Once        Once
 }
@@ -82,6 +83,7 @@ func (l *Launcher) Deploy(ctx context.Context, r Request) (*deploy.Deployment, e
 	}
 	d := deploy.New("", deploy.Deploy, r.App, r.Environment, l.Now())
 	d.CommitSHA, d.Branch, d.Force, d.Source, d.Settings = r.CommitSHA, r.Branch, r.Force, bundle, settings
+	d.Rebuild, d.Variables = r.Rebuild, app.Variables
 	if r.Metadata != nil {
 		d.Metadata = r.Metadata
 	}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ type Build struct {
 // Releases keeps what was built of each commit.
 type Releases interface {
 	Release(ctx context.Context, app, commit string) (*deploy.Release, error)
-	PutRelease(ctx context.Context, r *deploy.Release) (*deploy.Release, error)
+	PutRelease(ctx context.Context, r *deploy.Release, replace bool) (*deploy.Release, error)
 }
 
 // Run runs scripts.build and keeps the artifacts, or takes the release that the commit already has, or collects what CodeBuild did.
@@ -36,7 +37,7 @@ func (s *Build) Run(ctx context.Context, call Call) (*State, error) {
 		if !builds(d.Config) {
 			return s.nothing(ctx, d)
 		}
-		r, err := s.Releases.Release(ctx, d.App, d.CommitSHA)
+		r, why, err := taken(ctx, s.Releases, d)
 		if err != nil {
 			return done{}, err
 		}
@@ -45,7 +46,7 @@ func (s *Build) Run(ctx context.Context, call Call) (*State, error) {
 			if r, err = s.build(ctx, st, d); err != nil {
 				return done{}, err
 			}
-			end = done{outcome: deploy.Passed, said: said("artifacts: %d", len(r.Artifacts))}
+			end = done{outcome: deploy.Passed, said: said("artifacts: %d%s", len(r.Artifacts), why)}
 		}
 		if err := s.check(ctx, d, r); err != nil {
 			return done{}, err
@@ -53,6 +54,20 @@ func (s *Build) Run(ctx context.Context, call Call) (*State, error) {
 		end.change = hold(r)
 		return end, nil
 	})
+}
+
+// taken finds the release that the commit already has, nil where there is none that d may take; then why says what is wrong with the
+// one that there is.
+func taken(ctx context.Context, releases Built, d *deploy.Deployment) (_ *deploy.Release, why string, err error) {
+	r, err := releases.Release(ctx, d.App, d.CommitSHA)
+	if err != nil || r == nil {
+		return nil, "", err
+	}
+	ok, why := d.Takes(r)
+	if ok {
+		return r, "", nil
+	}
+	return nil, fmt.Sprintf("; built anew, not taken from %s: %s", r.BuiltBy, why), nil
 }
 
 // builds tells whether a commit has anything to build.
@@ -76,7 +91,8 @@ func hold(r *deploy.Release) func(*deploy.Deployment) {
 
 // release is d's own, without artifacts yet, and tested by d where its tests have passed.
 func (s *Build) release(d *deploy.Deployment) *deploy.Release {
-	r := &deploy.Release{App: d.App, CommitSHA: d.CommitSHA, BuiltBy: d.ID, BuiltAt: s.Now().UTC(), Artifacts: []deploy.Artifact{}}
+	r := &deploy.Release{App: d.App, CommitSHA: d.CommitSHA, BuiltBy: d.ID, BuiltAt: s.Now().UTC(), Artifacts: []deploy.Artifact{},
+		BuildVariables: deploy.VariablesDigest(d.Variables)}
 	if t := d.Stage("test"); t != nil && t.Outcome == deploy.Passed {
 		r.TestedBy = d.ID
 	}
@@ -122,7 +138,7 @@ func (s *Build) build(ctx context.Context, st *State, d *deploy.Deployment) (_ *
 		}
 		r.Artifacts = append(r.Artifacts, a)
 	}
-	return s.Releases.PutRelease(ctx, r)
+	return s.Releases.PutRelease(ctx, r, d.Rebuild)
 }
 
 // keep stores one artifact. A build may leave links; only a regular file inside the workspace is an artifact.

@@ -163,7 +163,7 @@ func makeApp(t *testing.T) *app {
 	settings := deploy.Settings{
 		Target: deploy.Target{Type: deploy.TargetScript}, URL: server.URL, Variables: map[string]string{"SERVE": a.dir},
 	}
-	a.App = deploy.App{Name: a.name, Environments: map[string]deploy.Settings{"production": settings}}
+	a.App = deploy.App{Name: a.name, Variables: map[string]string{"SERVE": a.dir}, Environments: map[string]deploy.Settings{"production": settings}}
 	a.apply()
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -29,7 +29,7 @@ func (p *Prepare) chooseRunner(ctx context.Context, d *deploy.Deployment) error 
 	if d.Runner != deploy.RunnerCodeBuild {
 		return nil
 	}
-	r, err := p.Built.Release(ctx, d.App, d.CommitSHA)
+	r, _, err := taken(ctx, p.Built, d)
 	if err != nil {
 		return err
 	}

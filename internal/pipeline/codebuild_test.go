@@ -306,13 +306,11 @@ func TestCodeBuildSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := a.Environments["production"]
-	s.Variables = map[string]string{"SERVE": a.dir, "KEY": "ssm:" + a.name, "API_TOKEN": "plain-" + value, "ODD": "a'b \"$(touch no)\" `no`\n;"}
-	a.Environments["production"] = s
+	a.Variables = map[string]string{"SERVE": a.dir, "KEY": "ssm:" + a.name, "API_TOKEN": "plain-" + value, "ODD": "a'b \"$(touch no)\" `no`\n;"}
 	a.apply()
 	r := a.deploy(a.commit("one", config(`test=printf '%s' "$KEY" > "$SERVE/key"; printf '%s' "$ODD" > "$SERVE/odd"; echo "$KEY and $API_TOKEN"`)))
 	d := r.wants(deploy.Success)
-	if got, err := os.ReadFile(filepath.Join(a.dir, "odd")); err != nil || a.read("key") != value || string(got) != s.Variables["ODD"] {
+	if got, err := os.ReadFile(filepath.Join(a.dir, "odd")); err != nil || a.read("key") != value || string(got) != a.Variables["ODD"] {
 		t.Errorf("the script saw %q and %q, %v", a.read("key"), got, err)
 	}
 	if got := r.output(); !strings.Contains(got, "*** and ***\n") || strings.Contains(got, value) {

@@ -17,6 +17,7 @@ type collected struct {
 	answer  Answer
 	result  *deploy.Deployment // never nil
 	release *deploy.Release
+	said    string // of the release, behind the outcome
 	err     error
 }
 
@@ -35,7 +36,7 @@ func (s *Build) collect(ctx context.Context, st *State, d *deploy.Deployment) (*
 		return nil, err
 	}
 	if c.err = c.answer.verdict(c.result); c.err == nil {
-		c.release, c.err = s.receive(ctx, d, c.result)
+		c.release, c.said, c.err = s.receive(ctx, d, c.result)
 	}
 	err = s.update(ctx, st, d, func(d *deploy.Deployment) error { s.absorb(d, c); return nil })
 	if err == nil {
@@ -77,7 +78,7 @@ func (s *Build) absorb(d *deploy.Deployment, c collected) {
 			stage.Outcome = deploy.StageFailed
 		}
 		d.Stages = append(d.Stages, stage)
-		d.Log(*stage.End, "%s %s in %s", name, stage.Outcome, c.answer.ID)
+		d.Log(*stage.End, "%s %s in %s%s", name, stage.Outcome, c.answer.ID, c.about(name))
 	}
 	if deploy.KindOf(c.err) == deploy.Cancelled && d.CancelTime == nil {
 		d.CancelTime = &now // whoever stopped the build asked for it
@@ -93,31 +94,41 @@ func (s *Build) absorb(d *deploy.Deployment, c collected) {
 	hold(c.release)(d)
 }
 
+// about is what there is to say about the release, where the stage made it.
+func (c *collected) about(stage string) string {
+	if stage != "build" || c.err != nil {
+		return ""
+	}
+	return c.said
+}
+
 // receive makes the commit's release of what a build left, or takes the one that there was.
-func (s *Build) receive(ctx context.Context, d, result *deploy.Deployment) (*deploy.Release, error) {
+func (s *Build) receive(ctx context.Context, d, result *deploy.Deployment) (_ *deploy.Release, said string, err error) {
 	if !builds(d.Config) {
 		r := s.release(d)
-		return r, s.check(ctx, d, r)
+		return r, "", s.check(ctx, d, r)
 	}
-	r, err := s.Releases.Release(ctx, d.App, d.CommitSHA)
+
+	r, why, err := taken(ctx, s.Releases, d)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if r == nil {
 		if r, err = s.look(ctx, d, result); err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		if r, err = s.Releases.PutRelease(ctx, r); err != nil {
-			return nil, err
+		if r, err = s.Releases.PutRelease(ctx, r, d.Rebuild); err != nil {
+			return nil, "", err
 		}
 	}
-	return r, s.check(ctx, d, r)
+	return r, why, s.check(ctx, d, r)
 }
 
 // look finds each artifact that slipway.yaml names where its digest says that it is.
 func (s *Build) look(ctx context.Context, d, result *deploy.Deployment) (*deploy.Release, error) {
 	r := s.release(result)
 	r.App, r.CommitSHA, r.BuiltBy = d.App, d.CommitSHA, d.ID
+	r.BuildVariables = deploy.VariablesDigest(d.Variables)
 	var said []deploy.Artifact
 	if result.Release != nil {
 		said = result.Release.Artifacts

@@ -40,6 +40,9 @@ func (s *Deploy) Run(ctx context.Context, call Call) (*State, error) {
 		if err := s.before(ctx, b); err != nil {
 			return done{}, err
 		}
+		if _, _, err := b.variables(ctx); err != nil { // a secret that is missing mustn't fail the way back as well
+			return done{}, err
+		}
 		if err := s.introduce(ctx, st, d); err != nil {
 			return done{}, err
 		}

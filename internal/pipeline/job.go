@@ -65,12 +65,12 @@ func (j *Job) Update(ctx context.Context, d *deploy.Deployment, change func(*dep
 	return nil
 }
 
-// Release implements Releases: what Prepare found built of the commit, nil for nothing.
+// Release implements Releases: what Prepare found built of the commit and fit to be taken, nil for nothing.
 func (j *Job) Release(context.Context, string, string) (*deploy.Release, error) {
 	return j.known.Release, nil
 }
 
 // PutRelease implements Releases. The stage's end brings it into the result, and Build has the last word.
-func (j *Job) PutRelease(_ context.Context, r *deploy.Release) (*deploy.Release, error) {
+func (j *Job) PutRelease(_ context.Context, r *deploy.Release, _ bool) (*deploy.Release, error) {
 	return r, nil
 }

@@ -130,7 +130,7 @@ func (m *memory) Result(context.Context, string, string) (*deploy.Deployment, er
 }
 
 func (m *memory) Release(context.Context, string, string) (*deploy.Release, error) { return nil, nil }
-func (m *memory) PutRelease(_ context.Context, r *deploy.Release) (*deploy.Release, error) {
+func (m *memory) PutRelease(_ context.Context, r *deploy.Release, _ bool) (*deploy.Release, error) {
 	return r, nil
 }
 func (m *memory) PutArtifact(context.Context, string, string, string, string) (deploy.Artifact, error) {

@@ -45,6 +45,7 @@ type Input struct {
 	CommitSHA   string        `json:"commit_sha,omitempty"`
 	Branch      string        `json:"branch,omitempty"`
 	Force       bool          `json:"force_deployment,omitempty"`
+	Rebuild     bool          `json:"rebuild,omitempty"`
 	To          string        `json:"to,omitempty"` // the deployment whose release a rollback restores
 }
 
@@ -76,7 +77,7 @@ func inputError(err error) error {
 		return deploy.Errorf(deploy.Invalid, "input", "it is a %s; want an object such as "+exampleInput, wrong.Value)
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return deploy.FieldErrorf(strings.Trim(name, `"`), "is unknown; want app, environment, commit_sha, branch, force_deployment, action or to")
+		return deploy.FieldErrorf(strings.Trim(name, `"`), "is unknown; want app, environment, commit_sha, branch, force_deployment, rebuild, action or to")
 	}
 	return deploy.Errorf(deploy.Invalid, "input", "%w; want an object such as "+exampleInput, err)
 }
@@ -98,8 +99,8 @@ func (in *Input) validate() error {
 		return deploy.FieldErrorf("commit_sha", "%q is not a commit; want 40 hex digits", deploy.Cut(in.CommitSHA, 80))
 	case in.Action == deploy.Deploy && in.To != "":
 		return deploy.FieldErrorf("to", "belongs to a rollback; want commit_sha")
-	case in.Action == deploy.Rollback && (in.CommitSHA != "" || in.Branch != "" || in.Force):
-		return deploy.FieldErrorf("action", "a rollback takes app, environment and to; no commit, branch or force")
+	case in.Action == deploy.Rollback && (in.CommitSHA != "" || in.Branch != "" || in.Force || in.Rebuild):
+		return deploy.FieldErrorf("action", "a rollback takes app, environment and to; no commit, branch, force or rebuild")
 	case in.To != "" && !deploy.ValidID(in.To):
 		return deploy.FieldErrorf("to", "%q is not a deployment's id", deploy.Cut(in.To, 80))
 	}
@@ -175,6 +176,7 @@ func (p *Prepare) prepare(ctx context.Context, d *deploy.Deployment) (end done, 
 	found := *d
 	end.change = func(d *deploy.Deployment) {
 		d.Settings, d.Config, d.Source, d.Plan = found.Settings, found.Config, found.Source, found.Plan
+		d.Variables = found.Variables
 		d.CommitSHA, d.Branch, d.RollbackFrom = found.CommitSHA, found.Branch, found.RollbackFrom
 		d.Release, d.Fallback, d.Health = found.Release, found.Fallback, found.Health
 		d.Runner, d.Seal, d.TestedBy = found.Runner, found.Seal, found.TestedBy
@@ -195,7 +197,7 @@ func (p *Prepare) record(ctx context.Context, in *Input, id, execution string) (
 	if err := p.settings(ctx, d); err != nil {
 		return nil, err
 	}
-	d.CommitSHA, d.Branch, d.Force, d.RollbackTo = in.CommitSHA, in.Branch, in.Force, in.To
+	d.CommitSHA, d.Branch, d.Force, d.Rebuild, d.RollbackTo = in.CommitSHA, in.Branch, in.Force, in.Rebuild, in.To
 	d.Metadata["started_by"] = "execution"
 	if d.Action == deploy.Rollback {
 		p.foresee(ctx, d)
@@ -274,6 +276,7 @@ func (p *Prepare) settings(ctx context.Context, d *deploy.Deployment) error {
 		return err
 	}
 	d.Settings, err = a.Environment(d.Environment)
+	d.Variables = a.Variables
 	return err
 }
 
@@ -303,6 +306,7 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, err
 	if d.Runner == deploy.RunnerCodeBuild {
 		told = append(told, "CodeBuild tests and builds it")
 	}
+	told = append(told, hints(d)...)
 	if len(told) == 0 {
 		return "", nil
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -55,6 +56,8 @@ type bench struct {
 	attempt int
 	place   []deploy.Artifact // to be found at their paths
 	vars    map[string]string // beyond those that every script has
+	settled map[string]string // the owner's variables, looked up; nil before
+	hidden  []string          // values that its output must not show
 	dir     string
 }
 
@@ -156,8 +159,8 @@ func (b *bench) unpack(ctx context.Context, source *deploy.Bundle) (err error) {
 	return b.shop.Unpack(f, b.root())
 }
 
-// variables are what a script sees: the commit's, over them the environment's, over them ours. Only the environment's may
-// refer to secrets: a commit must not read what it likes.
+// variables are what a script sees: the commit's, over them the owner's, over them ours. Only the owner's may refer to secrets: a
+// commit must not read what it likes. Tests and builds count for every environment, so they get nothing that is of one.
 func (b *bench) variables(ctx context.Context) (vars map[string]string, hidden []string, err error) {
 	vars = map[string]string{"HOME": filepath.Join(b.dir, "home"), "TMPDIR": filepath.Join(b.dir, "tmp"), "CI": "true"}
 	if b.shop.Path != "" {
@@ -166,23 +169,47 @@ func (b *bench) variables(ctx context.Context) (vars map[string]string, hidden [
 	if b.shop.Cache != "" {
 		vars["XDG_CACHE_HOME"] = filepath.Join(b.shop.Cache, b.d.App)
 	}
-	maps.Copy(vars, b.d.Config.Variables)
-	settled, hidden, err := b.shop.Secrets.Resolve(ctx, b.d.Settings.Variables)
-	if err != nil {
+	commits, owners := b.d.Config.Variables, b.d.Settings.Variables
+	if b.forAll() {
+		commits, owners = b.d.Config.VariablesOfBuild(), b.d.Variables
+	}
+
+	maps.Copy(vars, commits)
+	if err := b.lookUp(ctx, owners); err != nil {
 		return nil, nil, err
 	}
-	maps.Copy(vars, settled)
+	maps.Copy(vars, b.settled)
 	maps.Copy(vars, map[string]string{
-		"SLIPWAY_DEPLOYMENT": b.d.ID, "SLIPWAY_APP": b.d.App, "SLIPWAY_ENVIRONMENT": b.d.Environment,
+		"SLIPWAY_DEPLOYMENT": b.d.ID, "SLIPWAY_APP": b.d.App,
 		"SLIPWAY_COMMIT": b.d.CommitSHA, "SLIPWAY_BRANCH": b.d.Branch, "SLIPWAY_STAGE": b.stage,
 		"SLIPWAY_ACTION": string(b.d.Action),
 	})
+	if !b.forAll() {
+		vars["SLIPWAY_ENVIRONMENT"] = b.d.Environment
+	}
 	if b.d.Previous != nil {
 		vars["SLIPWAY_PREVIOUS_COMMIT"] = b.d.Previous.CommitSHA
 	}
 	maps.Copy(vars, b.vars)
-	return vars, hidden, nil
+	return vars, b.hidden, nil
 }
+
+// lookUp resolves the owner's variables, once for a stage.
+func (b *bench) lookUp(ctx context.Context, owners map[string]string) (err error) {
+	if b.settled != nil {
+		return nil
+	}
+	b.settled, b.hidden, err = b.shop.Secrets.Resolve(ctx, owners)
+
+	if wrong := (*deploy.Error)(nil); b.forAll() && errors.As(err, &wrong) {
+		field := strings.Replace(wrong.Field, "environment_variables.", "build_variables.", 1)
+		return &deploy.Error{Kind: wrong.Kind, Field: field, Err: wrong.Err}
+	}
+	return err
+}
+
+// forAll reports whether what the stage does counts for all environments.
+func (b *bench) forAll() bool { return b.stage == "test" || b.stage == "build" }
 
 // run runs one script. Its error is Cancelled where somebody cancelled the deployment meanwhile, Fenced where another
 // run of the stage took over, and of the given kind where the script failed.

@@ -126,18 +126,28 @@ func (s *Store) Release(ctx context.Context, app, commit string) (*deploy.Releas
 	return &r, nil
 }
 
-// PutRelease stores what was built of a commit, once: where another build was first, its release is the answer.
-func (s *Store) PutRelease(ctx context.Context, r *deploy.Release) (*deploy.Release, error) {
+// PutRelease stores what was built of a commit, once: where another build with the same variables was first, its release stays and is
+// the answer. One that was built with other variables is replaced, and so is any where replace is set; deployments that took it keep
+// it on their records.
+func (s *Store) PutRelease(ctx context.Context, r *deploy.Release, replace bool) (*deploy.Release, error) {
 	it, err := item(releaseKey(r.App, r.CommitSHA), r, nil)
 	if err != nil {
 		return nil, err
 	}
 	err = s.put(ctx, it, 0)
-	if errors.Is(err, errOvertaken) {
-		return s.Release(ctx, r.App, r.CommitSHA)
+	if err == nil {
+		return r, nil
 	}
-	if err != nil {
+	if !errors.Is(err, errOvertaken) {
 		return nil, err
+	}
+
+	first, err := s.Release(ctx, r.App, r.CommitSHA)
+	if err != nil || first != nil && first.BuildVariables == r.BuildVariables && !replace {
+		return first, err
+	}
+	if err := s.putOnce(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: it}); err != nil {
+		return nil, deploy.Errorf(deploy.Internal, "store", "write %s: %w", keyText(it), err)
 	}
 	return r, nil
 }

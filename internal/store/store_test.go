@@ -117,7 +117,7 @@ func TestBusy(t *testing.T) {
 			if err := s().Update(ctx, d, line); err != nil || len(d.Logs) != 1 {
 				t.Errorf("update: %v, lines %q", err, d.Logs)
 			}
-			if r, err := s().PutRelease(ctx, &deploy.Release{App: d.App, CommitSHA: d.ID}); err != nil || r == nil {
+			if r, err := s().PutRelease(ctx, &deploy.Release{App: d.App, CommitSHA: d.ID}, false); err != nil || r == nil {
 				t.Errorf("release: %+v, %v", r, err)
 			}
 			admit := func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
@@ -379,10 +379,22 @@ func TestAppsAndReleases(t *testing.T) {
 		t.Errorf("an unknown app: %v", err)
 	}
 	first := &deploy.Release{App: "aa", CommitSHA: "c", BuiltBy: "one"}
-	if _, err := s.PutRelease(ctx, first); err != nil {
+	if _, err := s.PutRelease(ctx, first, false); err != nil {
 		t.Fatal(err)
 	}
-	if kept, err := s.PutRelease(ctx, &deploy.Release{App: "aa", CommitSHA: "c", BuiltBy: "two"}); err != nil || kept.BuiltBy != "one" {
+	if kept, err := s.PutRelease(ctx, &deploy.Release{App: "aa", CommitSHA: "c", BuiltBy: "two"}, false); err != nil || kept.BuiltBy != "one" {
 		t.Errorf("a second build of one commit: %+v, %v; want the first", kept, err)
+	}
+
+	for by, c := range map[string]struct {
+		variables string
+		replace   bool
+	}{"other variables": {"digest", false}, "a rebuild": {"", true}} {
+		r := &deploy.Release{App: "aa", CommitSHA: "c", BuiltBy: by, BuildVariables: c.variables}
+		kept, err := s.PutRelease(ctx, r, c.replace)
+		stored, readErr := s.Release(ctx, "aa", "c")
+		if err != nil || readErr != nil || kept.BuiltBy != by || stored.BuiltBy != by {
+			t.Errorf("%s: %+v, stored %+v, %v, %v", by, kept, stored, err, readErr)
+		}
 	}
 }
