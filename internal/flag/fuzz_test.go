@@ -17,7 +17,7 @@ func seed(f *testing.F) {
 	for _, rule := range []string{`{"if":[1,{"var":"a"}]}`, `{"some":[{"var":"l"},{"if":{"var":"a"}}]}`, `{"filter":[[1],{"all":[{"var":"l"},{"set":[{"var":""},"x",{"var":"a"}]}]}]}`,
 		`{"contains_all":[{"var":"l"},{"var":"a"}]}`, `{"missing":[{"var":"a"}]}`} {
 		f.Add([]byte(`{"flags":{"f":{"state":"ENABLED","variants":{"a":1,"<":2},"targeting":`+rule+`}},"$evaluators":{"s":{"var":"a"}}}`),
-			[]byte(`{"a":{"if":[1,{"var":"a"}]},"l":[{"var":"a"},{"$ref":"s"},[]]}`))
+			[]byte(`{"a":{"if":[1,{"var":"b"}]},"b":{"cat":["x"]},"l":[{"var":"b"},{"$ref":"s"},[]]}`))
 	}
 	f.Add([]byte(`{"flags":{"f":{"state":"ENABLED","variants":{"a":{"x":[1,null]}},"hashVersion":"v3","bucketBy":"user.name","targeting":{"fractional":[["a"]]}}}}`), []byte(`{"user":[{"name":1}]}`))
 }

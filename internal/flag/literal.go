@@ -11,7 +11,7 @@ import (
 // runs that, and runs an object that comes out of an "if". Scalars are the same either way, and are all that rules of
 // this world give; for the rest this file does to the letter what the library does: it compiles what it got and runs it.
 
-// Bounds on what data may make an evaluation do. flagd has none: there an object that names itself ends the process.
+// Bounds on what data may make an evaluation do, so that no caller can stop the function. flagd has none.
 const (
 	maxRuns = 32      // rules out of data in one another
 	maxWork = 1 << 16 // their values in one evaluation

@@ -51,8 +51,10 @@ func TestDataAsRules(t *testing.T) {
 	}
 }
 
-// A context that names itself ends flagd's process; here its evaluation ends, and one of rules within reason doesn't.
-func TestContextWithoutEnd(t *testing.T) {
+// Rules out of data end at a bound of ours, however they come about. What the contexts hold is finite, so that any engine
+// gets to the end of them: one of twenty rules in one another is computed, one of sixty is refused, and so is a list of
+// rules that is run once for each element of a long one.
+func TestBoundOnRulesOutOfData(t *testing.T) {
 	chain := func(n int) string {
 		text := `"a0":{"cat":["a"]}`
 		for i := range n {
@@ -61,8 +63,9 @@ func TestContextWithoutEnd(t *testing.T) {
 		return "{" + text + "}"
 	}
 	gives(t, `{"a":1}`, `{"if":[true,{"var":"a20"}]}`, chain(20), "a")
+	gives(t, `{"a":1}`, `{"if":[true,{"var":"a30"}]}`, chain(30), "a")
+	gives(t, `{"a":1}`, `{"if":[true,{"var":"a32"}]}`, chain(32), "!")
 	gives(t, `{"a":1}`, `{"if":[true,{"var":"a60"}]}`, chain(60), "!")
-	gives(t, `{"a":1}`, `{"if":[true,{"var":"a"}]}`, `{"a":{"if":[true,{"var":"a"}]}}`, "!")
 	list := `{"l":[` + strings.Repeat("0,", 2000) + `0],"a":[{"!!":[]}` + strings.Repeat(`,{"cat":["x","y"]}`, 200) + `]}`
 	gives(t, `{"true":1}`, `{"some":[{"var":"l"},{"in":["z",{"var":"a"}]}]}`, list, "!")
 }
