@@ -3,7 +3,6 @@ package flags
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/open-feature/go-sdk/openfeature"
 
@@ -12,45 +11,38 @@ import (
 
 // BooleanEvaluation implements openfeature.FeatureProvider.
 func (p *Provider) BooleanEvaluation(_ context.Context, key string, code bool, c openfeature.FlattenedContext) openfeature.BoolResolutionDetail {
-	return evaluate(p, key, code, c, is[bool])
+	return evaluate(p, key, code, c, as[bool])
 }
 
 // StringEvaluation implements openfeature.FeatureProvider.
 func (p *Provider) StringEvaluation(_ context.Context, key, code string, c openfeature.FlattenedContext) openfeature.StringResolutionDetail {
-	return evaluate(p, key, code, c, is[string])
+	return evaluate(p, key, code, c, as[string])
 }
 
-// FloatEvaluation implements openfeature.FeatureProvider.
+// FloatEvaluation implements openfeature.FeatureProvider. An integer that a float64 would round is a type mismatch.
 func (p *Provider) FloatEvaluation(_ context.Context, key string, code float64, c openfeature.FlattenedContext) openfeature.FloatResolutionDetail {
-	return evaluate(p, key, code, c, is[float64])
+	return evaluate(p, key, code, c, as[float64])
 }
 
 // IntEvaluation implements openfeature.FeatureProvider. A number with a fraction is no integer, and nothing is cut off.
 func (p *Provider) IntEvaluation(_ context.Context, key string, code int64, c openfeature.FlattenedContext) openfeature.IntResolutionDetail {
-	return evaluate(p, key, code, c, integer)
+	return evaluate(p, key, code, c, (*flag.Result).Int)
 }
 
-// ObjectEvaluation implements openfeature.FeatureProvider. The value may be of any type; who changes it changes the
-// flag for everybody.
+// ObjectEvaluation implements openfeature.FeatureProvider. The value may be of any type; a caller that changes it changes
+// the flag for all. Numbers are float64, but integers that a float64 would round are int64, or json.Number if larger.
 func (p *Provider) ObjectEvaluation(_ context.Context, key string, code any, c openfeature.FlattenedContext) openfeature.InterfaceResolutionDetail {
-	return evaluate(p, key, code, c, func(v any) (any, bool) { return v, true })
+	return evaluate(p, key, code, c, func(r *flag.Result) (any, bool) { return r.Value, true })
 }
 
-func is[T any](v any) (T, bool) {
-	t, ok := v.(T)
+func as[T any](r *flag.Result) (T, bool) {
+	t, ok := r.Value.(T)
 	return t, ok
 }
 
-func integer(v any) (int64, bool) {
-	f, ok := v.(float64)
-	if !ok || f != math.Trunc(f) || f < -1<<63 || f >= 1<<63 {
-		return 0, false
-	}
-	return int64(f), true
-}
-
 // evaluate decides one flag. code, the application's own default, counts on errors and where the flag has no value.
-func evaluate[T any](p *Provider, key string, code T, c openfeature.FlattenedContext, as func(any) (T, bool)) openfeature.GenericResolutionDetail[T] {
+func evaluate[T any](p *Provider, key string, code T, c openfeature.FlattenedContext,
+	read func(*flag.Result) (T, bool)) openfeature.GenericResolutionDetail[T] {
 	answer := openfeature.GenericResolutionDetail[T]{Value: code}
 	set := p.set.Load()
 	if set == nil {
@@ -72,7 +64,7 @@ func evaluate[T any](p *Provider, key string, code T, c openfeature.FlattenedCon
 	if r.Value == nil {
 		return answer
 	}
-	value, ok := as(r.Value)
+	value, ok := read(&r)
 	if !ok {
 		answer.Reason = openfeature.ErrorReason
 		answer.ResolutionError = openfeature.NewTypeMismatchResolutionError(fmt.Sprintf("flag %s has the value %s", key, r.JSON))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -28,6 +29,10 @@ const document = `{"metadata":{"flagSetId":"shop"},"flags":{
 	"thing":{"state":"ENABLED","variants":{"n":{"x":[1]}},"defaultVariant":"n"},
 	"off":{"state":"DISABLED","variants":{"yes":true},"defaultVariant":"yes"},
 	"bad":{"state":"ENABLED","variants":{"yes":true},"defaultVariant":"yes","targeting":{"no-such-operator":[1]}},
+	"large":{"state":"ENABLED","variants":{"n":9007199254740993},"defaultVariant":"n","metadata":{"id":9007199254740993}},
+	"larger":{"state":"ENABLED","variants":{"n":9223372036854775809},"defaultVariant":"n"},
+	"largest":{"state":"ENABLED","variants":{"n":-9223372036854775808},"defaultVariant":"n"},
+	"deep":{"state":"ENABLED","variants":{"n":{"x":[9007199254740993]}},"defaultVariant":"n"},
 	"ring":{"enabled":false,"rollout_percent":50,"users":[],"bucketing":"ring"}}}`
 
 var key = "slipway_" + strings.Repeat("k", 43)
@@ -130,6 +135,34 @@ func TestValues(t *testing.T) {
 	}
 	if v, err := c.BooleanValueDetails(ctx, "off", true, pro); err != nil || !v.Value || v.Reason != openfeature.DisabledReason {
 		t.Errorf("off: %+v, %v; want the code's own default", v, err)
+	}
+}
+
+// TestLargeIntegers: an integer over 2^53 is exact, or a type mismatch where the type that is asked for can't hold it.
+func TestLargeIntegers(t *testing.T) {
+	_, url := open(t, document)
+	c := client(t, flags.Options{URL: url, Key: key})
+	nobody := openfeature.EvaluationContext{}
+	for flag, want := range map[string]int64{"large": 9007199254740993, "largest": math.MinInt64} {
+		if v, err := c.IntValueDetails(t.Context(), flag, 1, nobody); err != nil || v.Value != want {
+			t.Errorf("%s: %+v, %v; want %d", flag, v, err, want)
+		}
+	}
+	v, _ := c.IntValueDetails(t.Context(), "large", 1, nobody)
+	if id, err := v.FlagMetadata.GetInt("id"); err != nil || id != 9007199254740993 {
+		t.Errorf("the metadata are %v: %v", v.FlagMetadata, err)
+	}
+	if v, err := c.FloatValueDetails(t.Context(), "large", 0.5, nobody); err == nil || v.Value != 0.5 || v.ErrorCode != openfeature.TypeMismatchCode {
+		t.Errorf("large as a float: %+v, %v", v, err)
+	}
+	if v, err := c.IntValueDetails(t.Context(), "larger", 1, nobody); err == nil || v.Value != 1 || v.ErrorCode != openfeature.TypeMismatchCode {
+		t.Errorf("larger: %+v, %v", v, err)
+	}
+	if v, err := c.ObjectValue(t.Context(), "deep", nil, nobody); err != nil || v.(map[string]any)["x"].([]any)[0] != int64(9007199254740993) {
+		t.Errorf("deep: %v, %v", v, err)
+	}
+	if v, err := c.FloatValue(t.Context(), "ten", 0, nobody); err != nil || v != 10 {
+		t.Errorf("ten as a float: %v, %v", v, err)
 	}
 }
 

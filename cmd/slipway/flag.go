@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +29,12 @@ func newFlag(p *program) *cobra.Command {
 		SuggestionsMinimumDistance: 2,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if isUnknown := strings.HasPrefix(err.Error(), "unknown"); isUnknown {
+			return usageError{fmt.Errorf("%w; a flag's key that begins with - comes after --", c.Root().FlagErrorFunc()(c, err))}
+		}
+		return c.Root().FlagErrorFunc()(c, err)
+	})
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&opts.app, "app", "", "which app (default the only one)")
 	flags.StringVar(&opts.env, "env", "", "which environment (default the app's only one)")
@@ -65,7 +72,15 @@ func (o *flagOptions) site(ctx context.Context) (*flagSite, error) {
 
 // flag is a flag's path, and what follows it.
 func (s *flagSite) flag(key, rest string) string {
-	return s.path + "/flags/" + url.PathEscape(key) + rest
+	return s.path + "/flags/" + pathName(key) + rest
+}
+
+// pathName escapes a name for a path. Dots alone would be taken for a folder.
+func pathName(name string) string {
+	if name == "." || name == ".." {
+		return strings.ReplaceAll(name, ".", "%2E")
+	}
+	return url.PathEscape(name)
 }
 
 // How a change says what it changes: a version, or one of these.
@@ -114,6 +129,9 @@ func oneKey(more ...string) cobra.PositionalArgs {
 		want := "a flag's key"
 		for _, each := range more {
 			want += " and " + each
+		}
+		if len(args) <= len(more) {
+			want += "; a key that begins with - comes after --"
 		}
 		switch {
 		case len(args) != 1+len(more):

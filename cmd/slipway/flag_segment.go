@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,7 +44,7 @@ func newFlagSegment(o *flagOptions) *cobra.Command {
 	return cmd
 }
 
-func (s *flagSite) segment(name string) string { return s.path + "/segments/" + url.PathEscape(name) }
+func (s *flagSite) segment(name string) string { return s.path + "/segments/" + pathName(name) }
 
 func (o *flagOptions) listSegments(ctx context.Context) error {
 	s, err := o.site(ctx)

@@ -13,6 +13,8 @@ import (
 // onOff is a flag's state in a word.
 func onOff(f *board.Flag) string {
 	switch {
+	case f.Broken != "":
+		return "broken"
 	case f.Archived:
 		return "archived"
 	case f.Enabled:
@@ -22,7 +24,7 @@ func onOff(f *board.Flag) string {
 }
 
 func (p *program) paintFlag(f *board.Flag) string {
-	return p.paint(map[string]color{"archived": gray, "enabled": green, "disabled": yellow}[onOff(f)], onOff(f))
+	return p.paint(map[string]color{"archived": gray, "enabled": green, "disabled": yellow, "broken": red}[onOff(f)], onOff(f))
 }
 
 // evaluated says when a flag was asked for last.
@@ -47,6 +49,10 @@ func staleness(u *board.Usage) string {
 func (p *program) showFlag(f *board.Flag) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s  %s, version %d\n", f.Key, p.paintFlag(f), f.Version)
+	if f.Broken != "" {
+		fmt.Fprintf(&b, "broken: %s\n  It answers PARSE_ERROR, so that the code's default counts. Replace it (slipway flag set %s -f FILE),\n"+
+			"  bring an earlier version back (slipway flag restore %s VERSION), or switch it off (slipway flag disable %s).\n", f.Broken, f.Key, f.Key, f.Key)
+	}
 	fmt.Fprintf(&b, "created %s UTC by %s\n", instant(f.CreatedAt), f.CreatedBy)
 	if f.Deployment != "" {
 		fmt.Fprintf(&b, "introduced by %s\n", f.Deployment)

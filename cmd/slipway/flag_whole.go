@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,8 @@ func newFlagImport(o *flagOptions) *cobra.Command {
 		Use:   "import -f FILE",
 		Short: "Make an environment's flags what a flagd document says, all or nothing",
 		Long: `Make an environment's flags what a flagd document says, all or nothing. Flags that the
-document doesn't have are archived; with --keep they stay as they are.`,
+document doesn't have are archived; with --keep they stay as they are. Members that flagd
+ignores are left out, and named on standard error.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return opts.importAll(cmd.Context()) },
 	}
@@ -103,6 +105,9 @@ func (o *flagWholeOptions) showChanges(out *api.Changes) error {
 		if err := o.table([]string{"KEY", "CHANGE", "VERSION", ""}, rows); err != nil {
 			return err
 		}
+	}
+	for _, n := range out.Notes {
+		fmt.Fprintf(o.err, "slipway: note: %s\n", strings.TrimPrefix(n.Pointer+": "+n.Detail, ": "))
 	}
 	if more := out.Flags - len(rows); more > 0 {
 		fmt.Fprintf(o.err, "… and %d more.\n", more)

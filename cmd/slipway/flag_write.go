@@ -96,6 +96,9 @@ func (o *flagOptions) done(err error, f *board.Flag, what string) error {
 	if o.format == formatJSON {
 		return o.json(f)
 	}
+	for _, note := range f.Notes {
+		fmt.Fprintf(o.err, "slipway: note: %s\n", note)
+	}
 	_, err = fmt.Fprintf(o.out, "%s %s: version %d, %s\n", f.Key, what, f.Version, onOff(f))
 	return err
 }
@@ -104,6 +107,8 @@ func newFlagToggle(o *flagOptions, verb string) *cobra.Command {
 	return &cobra.Command{
 		Use:   verb + " KEY",
 		Short: map[string]string{"enable": "Switch a flag on", "disable": "Switch a flag off for everybody"}[verb],
+		Long: map[string]string{"enable": "Switch a flag on.", "disable": `Switch a flag off for everybody, also one whose stored definition is broken: that is
+replaced by one that is off, and stays in the flag's history.`}[verb],
 		Args:  oneKey(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.post(cmd.Context(), args[0], verb, api.Reason{Why: o.why}, verb+"d")
@@ -129,8 +134,10 @@ func (o *flagOptions) anyhow(ctx context.Context, method, key, rest string, in a
 
 func newFlagRollout(o *flagOptions) *cobra.Command {
 	return &cobra.Command{
-		Use:     "rollout KEY PERCENT",
-		Short:   "Switch a flag on for a share of the users",
+		Use:   "rollout KEY PERCENT",
+		Short: "Switch a flag on for a share of the users",
+		Long: `Switch a flag on for a share of the users. Users who are on stay on while the share grows:
+the bucket key, the order of the buckets and the hash version stay. A ramp ends.`,
 		Example: "  slipway flag rollout new-cart 20",
 		Args:    oneKey("a percentage"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -138,7 +145,8 @@ func newFlagRollout(o *flagOptions) *cobra.Command {
 			if err != nil || !(percent >= 0 && percent <= 100) {
 				return usageError{fmt.Errorf("%q is not a percentage; want 0 to 100", args[1])}
 			}
-			return o.post(cmd.Context(), args[0], "rollout", api.RolloutRequest{Percent: &percent, Why: o.why}, "rolled out to "+args[1]+" %")
+			what := "rolled out to " + strconv.FormatFloat(percent, 'f', -1, 64) + " %"
+			return o.post(cmd.Context(), args[0], "rollout", api.RolloutRequest{Percent: &percent, Why: o.why}, what)
 		},
 	}
 }

@@ -13,31 +13,83 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
 
-// match reads If-Match and If-None-Match as they may stand before a change: one version that ETag gave, or *.
+// match reads If-Match and If-None-Match before a change, as RFC 9110 has them: *, or a list of entity tags. If-Match
+// compares strongly, so that a weak tag matches nothing; If-None-Match compares weakly. A tag that ETag never gave is
+// another version's.
 func match(r *http.Request) (board.Match, error) {
-	given, not := r.Header.Values("If-Match"), r.Header.Values("If-None-Match")
-	switch {
-	case len(given) == 0 && len(not) == 0:
-		return board.Match{}, nil
-	case len(given)+len(not) > 1:
-		return board.Match{}, deploy.FieldErrorf("If-Match", "there is more than one; want one of If-Match and If-None-Match")
-	case len(not) == 1 && strings.TrimSpace(not[0]) == "*":
-		return board.Match{None: true}, nil
-	case len(not) == 1:
-		return board.Match{}, deploy.FieldErrorf("If-None-Match", "%q; want *, for what isn't there yet", deploy.Cut(not[0], 40))
+	var m board.Match
+	given, isAny, err := entityTags(r, "If-Match")
+	if err != nil {
+		return m, err
 	}
-	text := strings.TrimSpace(given[0])
-	if text == "*" {
-		return board.Match{Any: true}, nil
+	not, isNone, err := entityTags(r, "If-None-Match")
+	if err != nil {
+		return m, err
 	}
-	digits, opened := strings.CutPrefix(text, `"`)
-	digits, closed := strings.CutSuffix(digits, `"`)
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if !opened || !closed || err != nil || n < 1 || etag(n) != text {
-		return board.Match{}, deploy.FieldErrorf("If-Match", `%q; want * or one ETag as it was given, like "7"`, deploy.Cut(text, 40))
+	m.Any, m.None = isAny, isNone
+	if given != nil {
+		m.Versions = []int64{}
 	}
-	return board.Match{Version: n}, nil
+	for _, tag := range given {
+		if n, ok := tag.version(); ok && !tag.isWeak {
+			m.Versions = append(m.Versions, n)
+		}
+	}
+	for _, tag := range not {
+		if n, ok := tag.version(); ok {
+			m.Not = append(m.Not, n)
+		}
+	}
+	return m, nil
 }
+
+// entityTag is one of a list.
+type entityTag struct {
+	opaque string // without its quotation marks
+	isWeak bool
+}
+
+// version returns the version that the tag names. It reports false unless etag makes just that tag of it.
+func (t entityTag) version() (int64, bool) {
+	n, err := strconv.ParseInt(t.opaque, 10, 64)
+	return n, err == nil && n >= 0 && etag(n) == `"`+t.opaque+`"`
+}
+
+// maxTags bounds how many tags a header lists.
+const maxTags = 100
+
+// entityTags reads a header of entity tags, on one line or on several. It returns nil where the header is not there, and
+// reports whether it is *.
+func entityTags(r *http.Request, name string) (tags []entityTag, isAny bool, err error) {
+	lines := r.Header.Values(name)
+	if len(lines) == 0 {
+		return nil, false, nil
+	}
+	text := strings.Join(lines, ",")
+	rest := strings.Trim(text, " \t")
+	if rest == "*" {
+		return nil, true, nil
+	}
+	for rest = strings.TrimLeft(rest, " \t,"); rest != ""; rest = strings.TrimLeft(rest, " \t,") {
+		var tag entityTag
+		rest, tag.isWeak = strings.CutPrefix(rest, "W/")
+		opaque, opened := strings.CutPrefix(rest, `"`)
+		value, after, closed := strings.Cut(opaque, `"`)
+		after = strings.TrimLeft(after, " \t")
+		if !opened || !closed || after != "" && after[0] != ',' || strings.ContainsFunc(value, isNoTag) || len(tags) == maxTags {
+			return nil, false, deploy.FieldErrorf(name, `%q; want *, or ETags as they were given, like "7"`, deploy.Cut(text, 40))
+		}
+		tag.opaque, rest = value, after
+		tags = append(tags, tag)
+	}
+	if tags == nil {
+		return nil, false, deploy.FieldErrorf(name, `%q; want *, or ETags as they were given, like "7"`, deploy.Cut(text, 40))
+	}
+	return tags, false, nil
+}
+
+// isNoTag reports whether a character can't stand in an entity tag.
+func isNoTag(r rune) bool { return r <= ' ' || r == 0x7f }
 
 // MaxReason is the most bytes of a reason that are kept.
 const MaxReason = 500

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -241,14 +243,19 @@ func TestDocumentBounds(t *testing.T) {
 	}
 }
 
-// FuzzIfMatch: a header changes something when it is * or the flag's ETag to the letter, and is never our mistake.
+// FuzzIfMatch: a change is made where RFC 9110 says that its conditions hold, for a flag at version 1, and where If-Match
+// says what is known; a header is never our mistake.
 func FuzzIfMatch(f *testing.F) {
-	for _, seed := range []string{"", "*", `"1"`, `"01"`, `W/"1"`, `"1", "2"`, `"9223372036854775808"`, `"-1"`, " * "} {
+	for _, seed := range []string{"", "*", `"1"`, `"01"`, `W/"1"`, `"1", "2"`, `"2" ,W/"1"`, `"9223372036854775808"`, `"-1"`, " * ", `"0"`, `,"1",`, `"1" "2"`, `"a b"`, `1`} {
 		f.Add(seed, "")
 		f.Add("", seed)
+		f.Add("*", seed)
 	}
+	one := `[ \t]*(W/)?"[^\x00-\x20"\x7f]*"[ \t]*`
+	list := regexp.MustCompile(`^[ \t,]*` + one + `(,[ \t,]*` + one + `)*[ \t,]*$`)
+	tag := regexp.MustCompile(`(W/)?"[^"]*"`)
 	f.Fuzz(func(t *testing.T, match, none string) {
-		if strings.ContainsAny(match+none, "\r\n") {
+		if strings.ContainsAny(match+none, "\r\n\x00") || strings.Count(match+none, `"`) > 150 {
 			t.Skip()
 		}
 		h := served(t, world(t).Control(quiet()))
@@ -263,9 +270,157 @@ func FuzzIfMatch(f *testing.F) {
 		}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		text := strings.TrimSpace(match)
-		if ok := none == "" && (text == "*" || text == `"1"`); ok != (w.Code == 200) || w.Code >= 500 {
-			t.Errorf("%q, %q: %d %s", match, none, w.Code, w.Body)
+
+		isAny, isNone := strings.Trim(match, " \t") == "*", strings.Trim(none, " \t") == "*"
+		want := 200
+		switch {
+		case match != "" && !isAny && !list.MatchString(match), none != "" && !isNone && !list.MatchString(none):
+			want = 400
+		case match != "" && !isAny && !slices.Contains(tag.FindAllString(match, -1), `"1"`), isNone,
+			slices.ContainsFunc(tag.FindAllString(none, -1), func(s string) bool { return strings.TrimPrefix(s, "W/") == `"1"` }):
+			want = 412
+		case match == "":
+			want = 428
+		}
+		if w.Code != want {
+			t.Errorf("%q, %q: %d %s; want %d", match, none, w.Code, w.Body, want)
 		}
 	})
+}
+
+// TestFreshETags: what a fresh environment's lists have as their ETag is taken as If-Match, and so is what a list of
+// segments has for a segment that is not there yet.
+func TestFreshETags(t *testing.T) {
+	for _, list := range []string{"/flags", "/flags.flagd.json", "/segments"} {
+		for _, change := range []struct{ line, body string }{
+			{"PUT " + preview + "/flags", `{"flags":{"cart":{"enabled":true}}}`}, {"PUT " + preview + "/segments/staff", `{"==":[1,1]}`},
+		} {
+			h := served(t, world(t).Control(quiet()))
+			tag := ask(h, "GET "+preview+list, "").Header().Get("ETag")
+			if tag != `"0"` {
+				t.Errorf("%s of a fresh environment has the ETag %s", list, tag)
+			}
+			for _, wrong := range []string{`W/"0"`, `"1"`, `"00"`} {
+				if w := ask(h, change.line+" if-match="+wrong, change.body); w.Code != 412 {
+					t.Errorf("%s, If-Match %s: %d %s", change.line, wrong, w.Code, w.Body)
+				}
+			}
+			if w := ask(h, change.line+" if-match="+tag, change.body); w.Code > 201 || w.Header().Get("ETag") != `"1"` {
+				t.Errorf("%s of %s, If-Match %s: %d %s", change.line, list, tag, w.Code, w.Body)
+			}
+			if w := ask(h, change.line+" if-match="+tag, change.body); w.Code != 412 {
+				t.Errorf("%s once more with %s: %d %s", change.line, tag, w.Code, w.Body)
+			}
+			tag = ask(h, "GET "+preview+list, "").Header().Get("ETag")
+			if w := ask(h, "PUT "+preview+`/segments/other if-match="7",`+tag, `{"==":[1,2]}`); w.Code != 201 {
+				t.Errorf("a new segment, If-Match %s: %d %s", tag, w.Code, w.Body)
+			}
+		}
+	}
+	h := served(t, world(t).Control(quiet()))
+	if w := ask(h, "PUT "+preview+`/flags/cart if-match="0"`, `{"enabled":true}`); w.Code != 412 {
+		t.Errorf("a flag that isn't there has no version 0: %d %s", w.Code, w.Body)
+	}
+}
+
+// TestBrokenFlagOverTheAPI: a flag that an older version stored broken is shown as such, switched off by the kill switch,
+// and every other change says how to mend it.
+func TestBrokenFlagOverTheAPI(t *testing.T) {
+	c := world(t)
+	s := board.Empty()
+	s.Revision, s.Flags["bad"], s.Index["bad"] = 1, json.RawMessage(`{"rollout_percent":12.5,"bucketing":"ring"}`), board.Entry{Version: 1}
+	s.Flags["fine"], s.Index["fine"] = json.RawMessage(`{"enabled":true}`), board.Entry{Version: 1}
+	c.SetFlags("shop", "preview", s)
+	h := served(t, c.Control(quiet()))
+	if f := read[board.Flag](t, ask(h, "GET "+preview+"/flags/bad", "")); f.Enabled || !strings.Contains(f.Broken, "a hundred buckets") {
+		t.Errorf("%+v", f)
+	}
+	for line, body := range map[string]string{"enable": "{}", "rollout": `{"percent":20}`} {
+		w := ask(h, "POST "+preview+"/flags/bad/"+line+" if-match=*", body)
+		for _, part := range []string{"a hundred buckets", "slipway flag set bad", "slipway flag restore bad", "slipway flag disable bad"} {
+			if w.Code != 409 || !strings.Contains(w.Body.String(), part) {
+				t.Errorf("%s: %d %s; want %q", line, w.Code, w.Body, part)
+			}
+		}
+	}
+	if out := ask(h, "GET "+preview+"/flags.flagd.json?notes=true", ""); !strings.Contains(out.Body.String(), `"pointer":"/flags/bad"`) {
+		t.Errorf("the export doesn't say what it lacks: %s", out.Body)
+	}
+	f := read[board.Flag](t, ask(h, "POST "+preview+"/flags/bad/disable if-match=*", ""))
+	if f.Enabled || f.Broken != "" || f.Version != 2 || len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "version 1 has it") {
+		t.Errorf("%+v", f)
+	}
+	if f := read[board.Flag](t, ask(h, "POST "+preview+"/flags/bad/rollout if-match=*", `{"percent":20}`)); !f.Enabled {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestCommandsSayWhatTheyDid: a rollout that ends a ramp says so, and so does one that users don't get at once.
+func TestCommandsSayWhatTheyDid(t *testing.T) {
+	h := served(t, world(t).Control(quiet()))
+	ask(h, "PUT "+preview+"/flags/cart", `{"enabled":false,"users":["eve"],"schedule":{"from":"2036-01-01T00:00:00Z","ramp":[{"at":"2026-01-01T00:00:00Z","percent":54}]}}`)
+	f := read[board.Flag](t, ask(h, "POST "+preview+"/flags/cart/rollout if-match=*", `{"percent":5}`))
+	all := strings.Join(f.Notes, "\n")
+	for _, part := range []string{"its ramp has ended", "until 2036-01-01T00:00:00Z", "listed users are on"} {
+		if !strings.Contains(all, part) {
+			t.Errorf("%q doesn't say %q", all, part)
+		}
+	}
+	ask(h, "PATCH "+preview+"/flags/cart if-match=*", `{"archived":true}`)
+	for line, want := range map[string]int{"enable": 409, "rollout": 409, "disable": 200} {
+		if w := ask(h, "POST "+preview+"/flags/cart/"+line+" if-match=*", map[string]string{"rollout": `{"percent":5}`}[line]); w.Code != want {
+			t.Errorf("%s of an archived flag: %d %s; want %d", line, w.Code, w.Body, want)
+		}
+	}
+}
+
+// TestImportNotes: a document of flagd's is imported with what flagd ignores named, in a dry run too.
+func TestImportNotes(t *testing.T) {
+	h := served(t, world(t).Control(quiet()))
+	text := `{"flags":{"adFailure":{"defaultVariant":"off","description":"Fail ad service","state":"ENABLED","variants":{"off":false,"on":true},"targetting":{}}}}`
+	for _, line := range []string{"?dry_run=true", ""} {
+		out := read[api.Changes](t, ask(h, "PUT "+preview+"/flags"+line, text))
+		if len(out.Notes) != 1 || out.Notes[0].Pointer != "/flags/adFailure/targetting" || !strings.Contains(out.Notes[0].Detail, `"targeting"`) || out.Flags != 1 {
+			t.Errorf("%q: %+v", line, out)
+		}
+	}
+	if f := read[board.Flag](t, ask(h, "GET "+preview+"/flags/adFailure", "")); !strings.Contains(string(f.Definition), `"description":"Fail ad service"`) {
+		t.Errorf("%s", f.Definition)
+	}
+	if w := ask(h, "PUT "+preview+"/flags/one", `{"enabled":true,"owner":"ann"}`); w.Code != 400 {
+		t.Errorf("a definition with a member too many: %d %s", w.Code, w.Body)
+	}
+}
+
+// TestKeysThatLookLikePaths: a new flag can't be called . or .., and one that is there already can be switched off.
+func TestKeysThatLookLikePaths(t *testing.T) {
+	c := world(t)
+	h := served(t, c.Control(quiet()))
+	for _, key := range []string{".", ".."} {
+		escaped := strings.ReplaceAll(key, ".", "%2E")
+		for line, body := range map[string]string{"PUT " + preview + "/flags/" + escaped: `{"enabled":true}`, "PUT " + preview + "/flags?keep=true": `{"flags":{"` + key + `":{"enabled":true}}}`,
+			"PUT " + preview + "/segments/" + escaped: `{"==":[1,1]}`} {
+			if w := ask(h, line, body); w.Code != 400 {
+				t.Errorf("%s: %d %s", line, w.Code, w.Body)
+			}
+		}
+		s := board.Empty()
+		s.Revision, s.Flags[key], s.Index[key] = 1, json.RawMessage(`{"enabled":true,"rollout_percent":0,"users":[]}`), board.Entry{Version: 1}
+		c.SetFlags("shop", "preview", s)
+		if f := read[board.Flag](t, ask(h, "GET "+preview+"/flags/"+escaped, "")); f.Key != key || !f.Enabled {
+			t.Errorf("%+v", f)
+		}
+		if f := read[board.Flag](t, ask(h, "POST "+preview+"/flags/"+escaped+"/disable if-match=*", "")); f.Enabled || f.Version != 2 {
+			t.Errorf("%+v", f)
+		}
+		c.SetFlags("shop", "preview", board.Empty())
+	}
+	for _, key := range []string{"-x", "...", "a.b", "enable", "flags.copy", strings.Repeat("k", 128)} {
+		if w := ask(h, "PUT "+preview+"/flags/"+key, `{"enabled":true}`); w.Code != 201 {
+			t.Errorf("%s: %d %s", key, w.Code, w.Body)
+		}
+		if f := read[board.Flag](t, ask(h, "POST "+preview+"/flags/"+key+"/disable if-match=*", "")); f.Enabled || f.Version != 2 {
+			t.Errorf("%+v", f)
+		}
+	}
 }

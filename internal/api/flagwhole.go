@@ -24,6 +24,7 @@ type Changes struct {
 	Flags      int                `json:"flags"`                // how many were changed
 	Changes    []FlagChange       `json:"changes"`              // the first thousand, by their keys
 	Difference []board.Difference `json:"difference,omitempty"` // of $evaluators and metadata
+	Notes      []Fault            `json:"notes,omitempty"`      // what was left out, and why
 }
 
 // FlagChange is what becomes of one flag.
@@ -51,11 +52,11 @@ func (c *Control) importFlags(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	doc, err := flag.ParseDocument(body)
+	doc, notes, err := flag.ImportDocument(body)
 	if err != nil {
 		return 0, nil, err
 	}
-	return c.changeAll(r, "", dry, func(d *board.Draft, m board.Match) error { return d.Import(doc, keep, m) })
+	return c.changeAll(r, "", dry, faults(notes), func(d *board.Draft, m board.Match) error { return d.Import(doc, keep, m) })
 }
 
 func (c *Control) copyFlags(r *http.Request) (int, any, error) {
@@ -78,11 +79,19 @@ func (c *Control) copyFlags(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return c.changeAll(r, in.Why, dry, func(d *board.Draft, m board.Match) error { return d.Copy(from, in.Keys, m) })
+	return c.changeAll(r, in.Why, dry, nil, func(d *board.Draft, m board.Match) error { return d.Copy(from, in.Keys, m) })
+}
+
+func faults(problems []flag.Problem) []Fault {
+	list := make([]Fault, 0, len(problems))
+	for _, p := range problems {
+		list = append(list, Fault{p.Path, p.Message})
+	}
+	return list
 }
 
 // changeAll makes one change of many flags. A dry run decides the same and writes nothing; it needs no If-Match.
-func (c *Control) changeAll(r *http.Request, why string, dry bool, decide func(*board.Draft, board.Match) error) (int, any, error) {
+func (c *Control) changeAll(r *http.Request, why string, dry bool, notes []Fault, decide func(*board.Draft, board.Match) error) (int, any, error) {
 	at, err := c.site(r)
 	if err != nil {
 		return 0, nil, err
@@ -92,7 +101,7 @@ func (c *Control) changeAll(r *http.Request, why string, dry bool, decide func(*
 		return 0, nil, err
 	}
 	if dry {
-		return c.rehearse(r, at, decide)
+		return c.rehearse(r, at, notes, decide)
 	}
 	out := Changes{Changes: []FlagChange{}}
 	s, err := c.Flags.Change(r.Context(), at.app, at.environment, c.origin(r, why), func(d *board.Draft) error {
@@ -100,7 +109,7 @@ func (c *Control) changeAll(r *http.Request, why string, dry bool, decide func(*
 			return err
 		}
 		commit, err := d.Commit() // once more in the store: the same, since a draft that is complete changes no more
-		out = changesOf(commit)
+		out = changesOf(commit, d.Notes, notes)
 		return err
 	})
 	if err != nil {
@@ -110,26 +119,29 @@ func (c *Control) changeAll(r *http.Request, why string, dry bool, decide func(*
 	return http.StatusOK, tagged{version: s.Revision, body: out}, nil
 }
 
-func (c *Control) rehearse(r *http.Request, at site, decide func(*board.Draft, board.Match) error) (int, any, error) {
+func (c *Control) rehearse(r *http.Request, at site, notes []Fault, decide func(*board.Draft, board.Match) error) (int, any, error) {
 	s, err := c.Flags.State(r.Context(), at.app, at.environment)
 	if err != nil {
 		return 0, nil, err
 	}
 	d := s.Draft(c.origin(r, ""))
-	if err := decide(d, board.Match{Version: s.Revision, None: s.Revision == 0}); err != nil {
+	if err := decide(d, board.Is(s.Revision)); err != nil {
 		return 0, nil, err
 	}
 	commit, err := d.Commit()
 	if err != nil {
 		return 0, nil, err
 	}
-	out := changesOf(commit)
+	out := changesOf(commit, d.Notes, notes)
 	out.Revision, out.DryRun = s.Revision, true
 	return http.StatusOK, tagged{version: s.Revision, body: out}, nil
 }
 
-func changesOf(commit *board.Commit) Changes {
-	out := Changes{Changes: []FlagChange{}}
+func changesOf(commit *board.Commit, drafts []string, notes []Fault) Changes {
+	out := Changes{Changes: []FlagChange{}, Notes: notes[:len(notes):len(notes)]}
+	for _, text := range drafts {
+		out.Notes = append(out.Notes, Fault{Detail: text})
+	}
 	if commit == nil {
 		return out
 	}
@@ -163,14 +175,12 @@ func (c *Control) exportFlags(r *http.Request) (int, any, error) {
 	document, notes := s.JSON(), []flag.Problem(nil)
 	if format != "slipway" {
 		document, notes = s.Parsed().Flagd()
+		notes = append(s.Broken(), notes...)
 	}
 	if len(document) > maxAnswer {
 		return 0, nil, deploy.Errorf(deploy.TooLarge, "", "the document has %d bytes; one request gives at most %d", len(document), maxAnswer)
 	}
-	out := Export{Document: document, Notes: []Fault{}}
-	for _, n := range notes {
-		out.Notes = append(out.Notes, Fault{n.Path, n.Message})
-	}
+	out := Export{Document: document, Notes: faults(notes)}
 	if beside {
 		return http.StatusOK, tagged{version: s.Revision, body: out}, nil
 	}

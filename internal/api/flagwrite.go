@@ -5,7 +5,6 @@ import (
 
 	"github.com/slipway-cd/slipway/internal/board"
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/flag"
 )
 
 // Reason is the body of a change that needs nothing else said.
@@ -36,7 +35,12 @@ func (c *Control) change(r *http.Request, why string, decide func(d *board.Draft
 		return 0, nil, err
 	}
 	key := r.PathValue("key")
-	s, err := c.Flags.Change(r.Context(), at.app, at.environment, c.origin(r, why), func(d *board.Draft) error { return decide(d, key, m) })
+	var notes []string
+	s, err := c.Flags.Change(r.Context(), at.app, at.environment, c.origin(r, why), func(d *board.Draft) error {
+		err := decide(d, key, m)
+		notes = d.Notes
+		return err
+	})
 	if err != nil {
 		return 0, nil, board.Within(key, err)
 	}
@@ -44,6 +48,7 @@ func (c *Control) change(r *http.Request, why string, decide func(d *board.Draft
 	if err != nil {
 		return 0, nil, err
 	}
+	f.Notes = notes
 	return http.StatusOK, tagged{version: f.Version, body: f}, nil
 }
 
@@ -90,20 +95,19 @@ func (c *Control) deleteFlag(r *http.Request) (int, any, error) {
 }
 
 func (c *Control) enableFlag(r *http.Request) (int, any, error) {
-	return c.toggle(r, board.Enable, true)
-}
-func (c *Control) disableFlag(r *http.Request) (int, any, error) {
-	return c.toggle(r, board.Disable, false)
+	return c.toggle(r, (*board.Draft).Enable)
 }
 
-func (c *Control) toggle(r *http.Request, a board.Action, on bool) (int, any, error) {
+func (c *Control) disableFlag(r *http.Request) (int, any, error) {
+	return c.toggle(r, (*board.Draft).Disable)
+}
+
+func (c *Control) toggle(r *http.Request, decide func(d *board.Draft, key string, m board.Match) error) (int, any, error) {
 	var in Reason
 	if err := decode(r, &in); err != nil {
 		return 0, nil, err
 	}
-	return c.change(r, in.Why, func(d *board.Draft, key string, m board.Match) error {
-		return d.Edit(a, key, m, func(def flag.Definition) (flag.Definition, error) { return def.WithEnabled(on), nil })
-	})
+	return c.change(r, in.Why, decide)
 }
 
 func (c *Control) rollOutFlag(r *http.Request) (int, any, error) {
@@ -114,9 +118,7 @@ func (c *Control) rollOutFlag(r *http.Request) (int, any, error) {
 	if in.Percent == nil || *in.Percent < 0 || *in.Percent > 100 {
 		return 0, nil, deploy.FieldErrorf("percent", "want a number from 0 to 100")
 	}
-	return c.change(r, in.Why, func(d *board.Draft, key string, m board.Match) error {
-		return d.Edit(board.Rollout, key, m, func(def flag.Definition) (flag.Definition, error) { return def.WithRollout(*in.Percent) })
-	})
+	return c.change(r, in.Why, func(d *board.Draft, key string, m board.Match) error { return d.RollOut(key, *in.Percent, m) })
 }
 
 func (c *Control) restoreFlag(r *http.Request) (int, any, error) {

@@ -23,11 +23,7 @@ func (c *Control) listSegments(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	page := SegmentPage{s.Segments(), s.Revision}
-	if s.Revision == 0 {
-		return http.StatusOK, page, nil
-	}
-	return http.StatusOK, tagged{version: s.Revision, body: page}, nil
+	return http.StatusOK, tagged{version: s.Revision, body: SegmentPage{s.Segments(), s.Revision}}, nil
 }
 
 func (c *Control) getSegment(r *http.Request) (int, any, error) {

@@ -145,7 +145,8 @@ func (s *server) dispatch(r *http.Request) (x *exchange) {
 			x.err = deploy.Errorf(deploy.Internal, "api", "panic: %v\n%s", v, debug.Stack())
 		}
 	}()
-	if path.Clean(r.URL.Path) != r.URL.Path { // ServeMux would redirect, and doesn't know the stage's prefix
+	// ServeMux would redirect, and doesn't know the stage's prefix. A name of dots that is escaped stays a name.
+	if escaped := r.URL.EscapedPath(); path.Clean(escaped) != escaped {
 		x.err = noRoute(r)
 		return x
 	}

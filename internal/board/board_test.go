@@ -63,9 +63,9 @@ func TestVersionsGoOn(t *testing.T) {
 	if v := c.Versions[0]; v.Version != 1 || v.Action != board.Create || v.Revision != 1 || v.By != "eve" || v.Difference[0].Before != nil {
 		t.Errorf("created %+v", v)
 	}
-	s, _ = step(t, s, put("cart", `{"enabled":false}`, board.Match{Version: 1}))
+	s, _ = step(t, s, put("cart", `{"enabled":false}`, board.Is(1)))
 	s, c = step(t, s, func(d *board.Draft) error {
-		return d.Patch("cart", []byte(`{"archived":true}`), board.Match{Version: 2})
+		return d.Patch("cart", []byte(`{"archived":true}`), board.Is(2))
 	})
 	if c.Versions[0].Action != board.Archive {
 		t.Errorf("archived as %s", c.Versions[0].Action)
@@ -97,7 +97,7 @@ func TestNothingChangesInPlace(t *testing.T) {
 
 func TestSameIsNoChange(t *testing.T) {
 	s, _ := step(t, board.Empty(), put("banner", banner, board.Match{}))
-	after, c := step(t, s, put("banner", strings.ReplaceAll(banner, `":`, "\" :\n"), board.Match{Version: 1}))
+	after, c := step(t, s, put("banner", strings.ReplaceAll(banner, `":`, "\" :\n"), board.Is(1)))
 	if c != nil || after.Index["banner"].Version != 1 {
 		t.Errorf("wrote %+v", c)
 	}
@@ -112,10 +112,10 @@ func TestMatch(t *testing.T) {
 		silent bool
 	}{
 		"says nothing":            {board.Match{}, "cart", 1, true},
-		"another version":         {board.Match{Version: 2}, "cart", 1, false},
+		"another version":         {board.Is(2), "cart", 1, false},
 		"wants none":              {board.Match{None: true}, "cart", 1, false},
 		"any, but nothing there":  {board.Match{Any: true}, "new", 0, false},
-		"a version of what isn't": {board.Match{Version: 3}, "new", 0, false},
+		"a version of what isn't": {board.Is(3), "new", 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var u *board.Unmatched
@@ -155,7 +155,7 @@ func TestCycle(t *testing.T) {
 	s, _ := step(t, board.Empty(), put("a", short, board.Match{}))
 	s, _ = step(t, s, put("b", `{"enabled":true,"prerequisites":[{"flag":"a","variant":"on"}]}`, board.Match{}))
 	var invalid *flag.Invalid
-	if err := refused(t, s, put("a", `{"enabled":true,"prerequisites":[{"flag":"b","variant":"on"}]}`, board.Match{Version: 1})); !errors.As(err, &invalid) {
+	if err := refused(t, s, put("a", `{"enabled":true,"prerequisites":[{"flag":"b","variant":"on"}]}`, board.Is(1))); !errors.As(err, &invalid) {
 		t.Error(err)
 	}
 }
@@ -204,18 +204,18 @@ func TestImport(t *testing.T) {
 	s, _ = step(t, s, put("banner", banner, board.Match{}))
 	doc := document(t, `{"flags":{"banner":`+strings.Replace(banner, "#f00", "#e00", 1)+`,"new":{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"off",
 		"targeting":{"if":[{"$ref":"staff"},"on"]}}},"$evaluators":{"staff":{"ends_with":[{"var":"email"},"@shop.test"]}},"metadata":{"version":"7"}}`)
-	next, c := step(t, s, func(d *board.Draft) error { return d.Import(doc, false, board.Match{Version: 2}) })
+	next, c := step(t, s, func(d *board.Draft) error { return d.Import(doc, false, board.Is(2)) })
 	if got := actions(c); got != "import banner 2, import new 1, archive old 2" {
 		t.Error(got)
 	}
 	if next.Revision != 3 || c.Versions[0].Difference[0].Path != "/variants/red" || len(c.Audit.Difference) != 2 {
 		t.Errorf("revision %d, differences %+v, %+v", next.Revision, c.Versions[0].Difference, c.Audit.Difference)
 	}
-	kept, c := step(t, s, func(d *board.Draft) error { return d.Import(doc, true, board.Match{Version: 2}) })
+	kept, c := step(t, s, func(d *board.Draft) error { return d.Import(doc, true, board.Is(2)) })
 	if old, _ := kept.Flag("old"); old.Archived || len(c.Versions) != 2 {
 		t.Errorf("with keep: %s", actions(c))
 	}
-	again, c := step(t, next, func(d *board.Draft) error { return d.Import(doc, false, board.Match{Version: 3}) })
+	again, c := step(t, next, func(d *board.Draft) error { return d.Import(doc, false, board.Is(3)) })
 	if c != nil || again.Revision != 3 {
 		t.Errorf("the same again changed %s %+v", actions(c), c.Audit)
 	}
@@ -245,11 +245,11 @@ func TestCopy(t *testing.T) {
 	from, _ := step(t, board.Empty(), put("banner", banner, board.Match{}))
 	from, _ = step(t, from, put("gone", `{"enabled":true,"archived":true}`, board.Match{}))
 	here, _ := step(t, board.Empty(), put("mine", short, board.Match{}))
-	next, c := step(t, here, func(d *board.Draft) error { return d.Copy(from, nil, board.Match{Version: 1}) })
+	next, c := step(t, here, func(d *board.Draft) error { return d.Copy(from, nil, board.Is(1)) })
 	if got := actions(c); got != "copy banner 1" || !slices.Equal(next.Keys(), []string{"banner", "mine"}) {
 		t.Error(got, next.Keys())
 	}
-	err := refused(t, here, func(d *board.Draft) error { return d.Copy(from, []string{"banner", "nope"}, board.Match{Version: 1}) })
+	err := refused(t, here, func(d *board.Draft) error { return d.Copy(from, []string{"banner", "nope"}, board.Is(1)) })
 	if deploy.KindOf(err) != deploy.NotFound || deploy.FieldOf(err) != "keys[1]" {
 		t.Error(err)
 	}
@@ -263,13 +263,18 @@ func TestPoisonedStaysAlone(t *testing.T) {
 	if text, _ := s.Flag("bad"); string(text.Definition) != `{"state":"ON"}` {
 		t.Errorf("bad is %s", text.Definition)
 	}
-	off := func(d *board.Draft) error {
-		return d.Edit(board.Disable, "bad", board.Match{Any: true}, func(def flag.Definition) (flag.Definition, error) { return def.WithEnabled(false), nil })
+	err := refused(t, s, func(d *board.Draft) error { return d.Enable("bad", board.Match{Any: true}) })
+	if deploy.KindOf(err) != deploy.Conflict || !strings.Contains(err.Error(), "ON") || !strings.Contains(err.Error(), "slipway flag set bad") {
+		t.Errorf("enabled: %v; want what is wrong and how to mend it", err)
 	}
-	if err := refused(t, s, off); deploy.KindOf(err) != deploy.Conflict {
-		t.Error(err)
+	off, c := step(t, s, func(d *board.Draft) error { return d.Disable("bad", board.Match{Any: true}) })
+	if v := c.Versions[0]; v.Version != 2 || v.Action != board.Disable || string(v.Difference[0].Before) != `"ON"` && !strings.Contains(fmt.Sprint(v.Difference), "state") {
+		t.Errorf("switched off as %+v", v)
 	}
-	step(t, s, put("bad", short, board.Match{Version: 1}))
+	if f, _ := off.Flag("bad"); f.Broken != "" || f.Enabled || !strings.Contains(string(f.Definition), `"DISABLED"`) {
+		t.Errorf("switched off to %+v", f)
+	}
+	step(t, s, put("bad", short, board.Is(1)))
 }
 
 // TestManyPoisoned: what is wrong with many others hides nothing of what is wrong with one's own.
@@ -282,10 +287,10 @@ func TestManyPoisoned(t *testing.T) {
 	}
 	s.Revision = 40
 	s, _ = step(t, s, put("z", short, board.Match{}))
-	step(t, s, put("z", `{"enabled":false}`, board.Match{Version: 1}))
+	step(t, s, put("z", `{"enabled":false}`, board.Is(1)))
 	for _, text := range []string{`{"enabled":true,"prerequisites":[{"flag":"nowhere","variant":"on"}]}`, `{"enabled":true,"prerequisites":[{"flag":"z","variant":"on"}]}`} {
 		var invalid *flag.Invalid
-		if err := refused(t, s, put("z", text, board.Match{Version: 1})); !errors.As(err, &invalid) || !strings.HasPrefix(invalid.Problems[0].Path, "/flags/z/") {
+		if err := refused(t, s, put("z", text, board.Is(1))); !errors.As(err, &invalid) || !strings.HasPrefix(invalid.Problems[0].Path, "/flags/z/") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -323,9 +328,92 @@ func TestRelease(t *testing.T) {
 	if f, _ := c.Next.Flag("new"); f.Enabled {
 		t.Errorf("new is on: %s", f.Definition)
 	}
+	c.Next.Flags["broken"], c.Next.Index["broken"] = json.RawMessage(`{"rollout_percent":12.5,"bucketing":"ring"}`), board.Entry{Version: 1}
 	d = c.Next.Draft(o)
-	off, err := d.SwitchOff([]string{"there", "new", "absent"})
-	if err != nil || !slices.Equal(off, []string{"there"}) {
+	off, err := d.SwitchOff([]string{"broken", "there", "new", "absent"})
+	if err != nil || !slices.Equal(off, []string{"broken", "there"}) {
 		t.Fatal(off, err)
+	}
+	c, err = d.Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"broken", "there"} {
+		if f, _ := c.Next.Flag(key); f.Enabled || f.Broken != "" {
+			t.Errorf("%s is %s", key, f.Definition)
+		}
+	}
+}
+
+// TestEveryWriterIsReadBack: what one can't read as an import would is refused to each writer, with nothing changed.
+func TestEveryWriterIsReadBack(t *testing.T) {
+	s, _ := step(t, board.Empty(), put("ring", `{"rollout_percent":10,"bucketing":"ring"}`, board.Match{}))
+	s, _ = step(t, s, segment("s", `{"==":[1,1]}`, board.Match{}))
+	s, _ = step(t, s, put("named", `{"state":"ENABLED","variants":{"on":true},"targeting":{"if":[{"$ref":"s"},"on"]}}`, board.Match{}))
+	before := string(s.JSON())
+	anything := board.Match{Any: true}
+	bad := board.Version{Key: "ring", Version: 1, Definition: json.RawMessage(`{"rollout_percent":12.5,"bucketing":"ring"}`)}
+	from := board.Empty()
+	from.Flags["other"] = json.RawMessage(`{"state":"ENABLED","variants":{"on":true},"targeting":{"if":[{"$ref":"absent"},"on"]}}`)
+	for name, decide := range map[string]func(d *board.Draft) error{
+		"put":   func(d *board.Draft) error { return d.Put("ring", bad.Definition, anything) },
+		"patch": func(d *board.Draft) error { return d.Patch("ring", []byte(`{"rollout_percent":12.5}`), anything) },
+		"ramp": func(d *board.Draft) error {
+			return d.Patch("ring", []byte(`{"schedule":{"ramp":[{"at":"2026-01-01T00:00:00Z","percent":12.5}]}}`), anything)
+		},
+		"rollout":   func(d *board.Draft) error { return d.RollOut("ring", 12.5, anything) },
+		"restore":   func(d *board.Draft) error { return d.Restore(&bad, anything) },
+		"copy":      func(d *board.Draft) error { return d.Copy(from, nil, anything) },
+		"segment":   func(d *board.Draft) error { return d.PutSegment("s", []byte(`{"nonsense":1}`), anything) },
+		"introduce": func(d *board.Draft) error { _, err := d.Introduce([]string{".."}); return err },
+		"edit": func(d *board.Draft) error {
+			return d.Edit(board.Patch, "ring", anything, func(def flag.Definition) (flag.Definition, error) {
+				broken := *def.Simple
+				broken.RolloutPercent = 12.5
+				def.Simple = &broken
+				return def, nil
+			})
+		},
+		"import": func(d *board.Draft) error {
+			return d.Import(&flag.Document{Flags: map[string]flag.Definition{"ring": {Simple: &flag.Simple{RolloutPercent: 12.5, Bucketing: "ring"}}}}, true, anything)
+		},
+	} {
+		if err := refused(t, s, decide); deploy.KindOf(err) == deploy.Internal {
+			var invalid *flag.Invalid
+			if !errors.As(err, &invalid) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if string(s.JSON()) != before {
+			t.Fatalf("%s left %s", name, s.JSON())
+		}
+	}
+}
+
+// TestBrokenIsNoExcuse: a flag that was broken before is checked like any other once it is written.
+func TestBrokenIsNoExcuse(t *testing.T) {
+	s := board.Empty()
+	s.Revision = 1
+	text := `{"enabled":true,"rollout_percent":0,"users":[],"prerequisites":[{"flag":"absent","variant":"on"}]}`
+	s.Flags["lost"], s.Index["lost"] = json.RawMessage(text), board.Entry{Version: 1}
+	var invalid *flag.Invalid
+	if err := refused(t, s, put("lost", strings.Replace(text, "true", "false", 1), board.Is(1))); !errors.As(err, &invalid) {
+		t.Error(err)
+	}
+	after, _ := step(t, s, func(d *board.Draft) error { return d.Disable("lost", board.Match{Any: true}) })
+	if f, _ := after.Flag("lost"); f.Enabled {
+		t.Errorf("%s", f.Definition)
+	}
+}
+
+// TestImportArchivesWhatIsBroken: the environment becomes what the document says, broken flags and all.
+func TestImportArchivesWhatIsBroken(t *testing.T) {
+	s := board.Empty()
+	s.Revision, s.Flags["bad"], s.Index["bad"] = 1, json.RawMessage(`{"state":"ON"}`), board.Entry{Version: 1}
+	after, _ := step(t, s, func(d *board.Draft) error {
+		return d.Import(document(t, `{"flags":{"new":{"enabled":true}}}`), false, board.Is(1))
+	})
+	if f, _ := after.Flag("bad"); !f.Archived || f.Broken != "" {
+		t.Errorf("%+v", f)
 	}
 }

@@ -35,7 +35,7 @@ func (d *Draft) Commit() (*Commit, error) {
 	if len(d.next.Flags) > MaxFlags {
 		return nil, deploy.Errorf(deploy.TooLarge, "", "that would be %d flags; an environment has at most %d", len(d.next.Flags), MaxFlags)
 	}
-	if err := d.valid(); err != nil {
+	if err := d.check(); err != nil {
 		return nil, err
 	}
 	c := &Commit{Base: d.base, Next: d.next}
@@ -67,72 +67,102 @@ func (d *Draft) entry(key string) Version {
 		Difference: difference(d.base.Flags[key], text), Origin: d.Origin}
 }
 
-// dormant tells whether a problem is about what an archived flag needs. It answers nobody until it is taken out of the
-// archive, and is checked then; until then others may be archived too.
-func (d *Draft) dormant(p flag.Problem) bool {
-	rest, ok := strings.CutPrefix(p.Path, "/flags/")
-	key, rest, _ := strings.Cut(rest, "/")
-	if !ok || !strings.HasPrefix(rest, "prerequisites") {
-		return false
-	}
-	def, err := parse(d.next.Flags[key])
-	return err == nil && def.Archived
-}
-
-// valid checks the document that the draft would leave.
-func (d *Draft) valid() error {
-	var invalid, old *flag.Invalid
-	if err := d.next.Parsed().Validate(); !errors.As(err, &invalid) {
+// check reads the document that the draft would leave back as an import reads it, and compiles it. Every writer passes
+// here, so that nothing is stored that could not be read, exported, imported and evaluated again. What was wrong before
+// with a flag that the draft leaves alone is in nobody's way but that flag's.
+//
+// A draft that only switches flags off is not held back by what is wrong with them or with others.
+func (d *Draft) check() error {
+	if err := d.readBack(); err != nil {
 		return err
 	}
+	if d.onlyDisables() {
+		return nil
+	}
+	found := flag.Check(d.next.JSON())
+	if len(found) == 0 {
+		return nil
+	}
+
 	known := map[flag.Problem]bool{}
-	if errors.As(d.base.Parsed().Validate(), &old) {
-		for _, p := range old.Problems {
-			known[p] = true
-		}
+	for _, p := range flag.Check(d.base.JSON()) {
+		known[p] = true
 	}
 	var ours []flag.Problem
-	for _, p := range invalid.Problems {
-		if !known[p] && !d.dormant(p) {
+	for _, p := range found {
+		if len(ours) < maxProblems && (!known[p] || d.touches(p.Path)) {
 			ours = append(ours, p)
 		}
 	}
 	if len(ours) == 0 {
-		return d.around() // of many problems the engine names the first, and ours may not be among them
+		return nil
 	}
 	return &flag.Invalid{Problems: ours}
 }
 
-// around checks the touched flags among those that they need or that need them, where others are broken already.
-func (d *Draft) around() error {
-	whole, part := d.next.Parsed(), map[string]flag.Definition{}
-	var add func(key string)
-	add = func(key string) {
-		def, ok := whole.Flags[key]
-		if _, there := part[key]; there || !ok {
-			return
-		}
-		part[key] = def
-		for _, p := range def.Prerequisites {
-			add(p.Flag)
-		}
-	}
+// maxProblems is how many an answer names.
+const maxProblems = 20
+
+// readBack checks that each touched definition is read as what was written.
+func (d *Draft) readBack() error {
 	for key := range d.action {
-		add(key)
-		for _, needs := range d.next.Dependants(key, false) {
-			add(needs)
+		text, there := d.next.Flags[key]
+		if !there {
+			continue
 		}
-	}
-	var invalid *flag.Invalid
-	if err := (&flag.Document{Flags: part, Evaluators: whole.Evaluators, Metadata: whole.Metadata}).Validate(); !errors.As(err, &invalid) {
-		return err
-	}
-	for _, p := range invalid.Problems {
-		rest, _ := strings.CutPrefix(p.Path, "/flags/")
-		key, _, _ := strings.Cut(rest, "/")
-		if _, ours := d.action[key]; ours && !d.dormant(p) {
-			return &flag.Invalid{Problems: []flag.Problem{p}}
+		if _, had := d.base.Flags[key]; !had && isDots(key) {
+			return deploy.FieldErrorf("key", "%q stands for a folder in a URL's path; want another key", key)
+		}
+		def, err := parse(text)
+		if err != nil {
+			return rooting("/flags/"+key, err)
+		}
+		if again := encode(def); string(again) != string(text) {
+			return deploy.Errorf(deploy.Internal, "flags", "%s is read back as %s, and was written as %s", key, again, text)
 		}
 	}
 	return nil
+}
+
+// isDots reports whether clients and gateways take a key for a part of the path that is to be left out. Flags of such a
+// key that are there already may be changed and switched off.
+func isDots(key string) bool { return key == "." || key == ".." }
+
+func (d *Draft) onlyDisables() bool {
+	for _, a := range d.action {
+		if a != Disable {
+			return false
+		}
+	}
+	return len(d.about) == 0
+}
+
+// touches reports whether a problem's path is in what the draft changes.
+func (d *Draft) touches(path string) bool {
+	parts := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 3)
+	if len(parts) < 2 {
+		return false
+	}
+	name := strings.NewReplacer("~1", "/", "~0", "~").Replace(parts[1])
+	switch parts[0] {
+	case "flags":
+		_, touched := d.action[name]
+		return touched
+	case "$evaluators":
+		return string(d.base.Evaluators[name]) != string(d.next.Evaluators[name])
+	}
+	return false
+}
+
+// rooting puts a path before those of an *flag.Invalid.
+func rooting(path string, err error) error {
+	var invalid *flag.Invalid
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	out := &flag.Invalid{}
+	for _, p := range invalid.Problems {
+		out.Problems = append(out.Problems, flag.Problem{Path: path + p.Path, Message: p.Message})
+	}
+	return out
 }

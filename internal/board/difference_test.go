@@ -18,7 +18,7 @@ func TestPatch(t *testing.T) {
 		{`{"metadata":{"owner/team":"a~b"}}`, `"owner/team":"a~b"`, `[{"path":"/metadata/owner~1team","after":"a~b"}]`},
 	} {
 		s, _ := step(t, board.Empty(), put("banner", banner, board.Match{}))
-		s, c := step(t, s, func(d *board.Draft) error { return d.Patch("banner", []byte(each.patch), board.Match{Version: 1}) })
+		s, c := step(t, s, func(d *board.Draft) error { return d.Patch("banner", []byte(each.patch), board.Is(1)) })
 		got, err := json.Marshal(c.Versions[0].Difference)
 		if err != nil || string(got) != each.difference || !strings.Contains(string(s.Flags["banner"]), each.want) {
 			t.Errorf("%s: %s\n%s, %v", each.patch, got, s.Flags["banner"], err)
@@ -40,7 +40,7 @@ func TestDifferenceIsBounded(t *testing.T) {
 		variants[name] = "z"
 	}
 	text, _ = json.Marshal(map[string]any{"state": "ENABLED", "variants": variants, "defaultVariant": "v"})
-	_, c = step(t, s, put("big", string(text), board.Match{Version: 1}))
+	_, c = step(t, s, put("big", string(text), board.Is(1)))
 	if d := c.Versions[0].Difference; len(d) != 101 || d[100].Path != "…" {
 		t.Errorf("%d differences", len(d))
 	}

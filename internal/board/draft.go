@@ -2,6 +2,7 @@ package board
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"strings"
 	"time"
@@ -51,6 +52,7 @@ const (
 // Draft is a change in the making, on top of a state that it leaves alone.
 type Draft struct {
 	Origin Origin
+	Notes  []string // what a writer should know beside what was asked for
 
 	base   *State
 	next   *State
@@ -117,19 +119,75 @@ func (d *Draft) known(key string, m Match) error {
 	return m.check(d.version(key))
 }
 
-// Edit changes a definition by a function of the engine's, such as Definition.WithEnabled.
+// Edit changes a definition by a function of the engine's. The error of a stored definition that is broken says what is
+// wrong with it and how to mend it.
 func (d *Draft) Edit(a Action, key string, m Match, edit func(flag.Definition) (flag.Definition, error)) error {
 	if err := d.known(key, m); err != nil {
 		return err
 	}
 	parsed, err := parse(d.base.Flags[key])
 	if err != nil {
-		return deploy.Errorf(deploy.Conflict, "", "the stored definition of %s can't be read; replace it whole: %w", key, err)
+		return broken(key, err)
 	}
 	if parsed, err = edit(parsed); err != nil {
 		return err
 	}
 	return d.set(a, key, parsed)
+}
+
+// broken is the error of a change that needs a definition which can't be read. It hides the *flag.Invalid: nothing is
+// wrong with what the writer sent.
+func broken(key string, err error) error {
+	return deploy.Errorf(deploy.Conflict, "", "the stored definition of %s is broken: %s; replace it (slipway flag set %s -f FILE), "+
+		"or bring an earlier version back (slipway flag restore %s VERSION); slipway flag disable %s works as it is",
+		key, strings.ReplaceAll(err.Error(), "\n", "; "), key, key, key)
+}
+
+// Enable switches a flag on.
+func (d *Draft) Enable(key string, m Match) error {
+	return d.switchOn(Enable, key, m, func(def flag.Definition) (flag.Definition, error) { return def.WithEnabled(true), nil })
+}
+
+// RollOut switches a flag on for a percentage of the users. A ramp ends by it.
+func (d *Draft) RollOut(key string, percent float64, m Match) error {
+	return d.switchOn(Rollout, key, m, func(def flag.Definition) (flag.Definition, error) {
+		after, err := def.WithRollout(percent)
+		if had := def.Schedule != nil && len(def.Schedule.Ramp) > 0; had && err == nil {
+			d.Notes = append(d.Notes, "its ramp has ended: the percentage stays as it is from now on")
+		}
+		return after, err
+	})
+}
+
+// switchOn makes an edit after which the flag answers users, and notes what stands in the way of that.
+func (d *Draft) switchOn(a Action, key string, m Match, edit func(flag.Definition) (flag.Definition, error)) error {
+	return d.Edit(a, key, m, func(def flag.Definition) (flag.Definition, error) {
+		if def.Archived {
+			return def, deploy.Errorf(deploy.Conflict, "", "%s is archived and answers nobody; take it out of the archive first (slipway flag archive %s --undo)", key, key)
+		}
+		after, err := edit(def)
+		if err == nil {
+			d.Notes = append(d.Notes, after.Caveats(d.Origin.Time)...)
+		}
+		return after, err
+	})
+}
+
+// Disable switches a flag off, whatever is stored of it. One that is broken is replaced by one that is off; its text is
+// kept as the version before.
+func (d *Draft) Disable(key string, m Match) error {
+	if err := d.known(key, m); err != nil {
+		return err
+	}
+	return d.disable(key)
+}
+
+func (d *Draft) disable(key string) error {
+	def, isWhole := flag.SwitchedOff(d.base.Flags[key])
+	if !isWhole {
+		d.Notes = append(d.Notes, fmt.Sprintf("the stored definition of %s was broken, and is replaced by one that is off; version %d has it", key, d.version(key)))
+	}
+	return d.set(Disable, key, def)
 }
 
 // Restore writes the definition of an earlier version anew. A deleted flag comes back by it.

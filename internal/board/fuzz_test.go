@@ -19,8 +19,8 @@ func FuzzChange(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, _ := step(t, board.Empty(), put("banner", banner, board.Match{}))
 		for name, decide := range map[string]func(d *board.Draft) error{
-			"put":   func(d *board.Draft) error { return d.Put("banner", text, board.Match{Version: 1}) },
-			"patch": func(d *board.Draft) error { return d.Patch("banner", text, board.Match{Version: 1}) },
+			"put":   func(d *board.Draft) error { return d.Put("banner", text, board.Is(1)) },
+			"patch": func(d *board.Draft) error { return d.Patch("banner", text, board.Is(1)) },
 		} {
 			d := s.Draft(origin("eve"))
 			err := decide(d)
@@ -39,7 +39,7 @@ func FuzzChange(f *testing.F) {
 				t.Fatalf("%s %q left %s: %v", name, text, c.Next.JSON(), err)
 			}
 			d = c.Next.Draft(origin("eve"))
-			if err := d.Put("banner", c.Next.Flags["banner"], board.Match{Version: 2}); err != nil {
+			if err := d.Put("banner", c.Next.Flags["banner"], board.Is(2)); err != nil {
 				t.Fatalf("%s %q: %v", name, text, err)
 			}
 			if same, err := d.Commit(); same != nil || err != nil {

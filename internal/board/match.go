@@ -2,14 +2,20 @@ package board
 
 import (
 	"fmt"
+	"slices"
 )
 
-// Match is what a writer knows of what it changes: HTTP's If-Match and If-None-Match.
+// Match is what a writer knows of what it changes: HTTP's If-Match and If-None-Match (RFC 9110, section 13). The zero
+// Match says nothing.
 type Match struct {
-	Version int64 // as it was read; with neither Any nor None, 0 says nothing
-	Any     bool  // whatever is there, as long as something is
-	None    bool  // nothing may be there
+	Versions []int64 // If-Match: one of these; not nil and empty for tags of which none is a version here
+	Any      bool    // If-Match: *; whatever is there, as long as something is
+	None     bool    // If-None-Match: *; nothing may be there
+	Not      []int64 // If-None-Match: none of these
 }
+
+// Is is the Match of a writer that knows a version, or some of which any will do.
+func Is(versions ...int64) Match { return Match{Versions: versions} }
 
 // Unmatched is the error of a writer that knows another version than there is, or doesn't say which it knows.
 type Unmatched struct {
@@ -28,19 +34,23 @@ func (u *Unmatched) Error() string {
 	return fmt.Sprintf("version %d is there by now; read it again, then decide", u.Version)
 }
 
-// check compares with the version that is there, 0 for nothing.
+// check compares with the version that is there, 0 for nothing. What isn't there yet needs no condition.
 func (m Match) check(version int64) error {
 	switch {
-	case m.None && version == 0, m.Any && version != 0:
-		return nil
-	case m.None, m.Any:
+	case m.None && version != 0, m.Any && version == 0, slices.Contains(m.Not, version),
+		m.Versions != nil && (version == 0 || !slices.Contains(m.Versions, version)):
 		return &Unmatched{Version: version}
-	case m.Version == 0 && version == 0:
-		return nil
-	case m.Version == 0:
+	case version != 0 && m.Versions == nil && !m.Any:
 		return &Unmatched{Version: version, Silent: true}
-	case m.Version != version:
-		return &Unmatched{Version: version}
 	}
 	return nil
+}
+
+// checkRevision compares with an environment's revision. Unlike a flag, an environment is there from the beginning, at
+// revision 0, and its ETag "0" may be matched; a writer that wants nothing to be there wants no revision yet.
+func (m Match) checkRevision(revision int64) error {
+	if revision == 0 && (m.Any || slices.Contains(m.Versions, 0)) {
+		m.Any, m.Versions = false, nil
+	}
+	return m.check(revision)
 }

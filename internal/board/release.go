@@ -1,7 +1,6 @@
 package board
 
 import (
-	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/flag"
 )
 
@@ -20,7 +19,7 @@ func (d *Draft) Introduce(keys []string) ([]string, error) {
 	return created, nil
 }
 
-// SwitchOff switches off those of the flags that are on, and gives their keys.
+// SwitchOff switches off those of the flags that are on, and gives their keys. One that is broken is switched off too.
 func (d *Draft) SwitchOff(keys []string) ([]string, error) {
 	var off []string
 	for _, key := range keys {
@@ -28,14 +27,10 @@ func (d *Draft) SwitchOff(keys []string) ([]string, error) {
 		if !ok {
 			continue
 		}
-		def, err := parse(text)
-		if err != nil {
-			return nil, deploy.Errorf(deploy.Conflict, "", "the stored definition of %s can't be read: %w", key, err)
-		}
-		if def.Archived || !def.Enabled() {
+		if def, err := parse(text); err == nil && !def.Enabled() {
 			continue
 		}
-		if err := d.set(Disable, key, def.WithEnabled(false)); err != nil {
+		if err := d.disable(key); err != nil {
 			return nil, err
 		}
 		off = append(off, key)

@@ -68,10 +68,11 @@ func refersTo(v any, name string) bool {
 
 // PutSegment writes a segment's rule. m is about the environment's revision; a new segment needs nothing.
 func (d *Draft) PutSegment(name string, rule []byte, m Match) error {
-	if !flag.ValidKey(name) {
+	_, there := d.base.Evaluators[name]
+	if !there && (!flag.ValidKey(name) || isDots(name)) {
 		return deploy.FieldErrorf("segment", "%q is no segment's name; want 1 to 128 letters, digits, dots, hyphens and _", deploy.Cut(name, 140))
 	}
-	if err := m.check(d.segmentVersion(name)); err != nil {
+	if err := d.checkSegment(there, m); err != nil {
 		return err
 	}
 	if !json.Valid(rule) { // it is written into a document to be checked there
@@ -95,7 +96,7 @@ func (d *Draft) DeleteSegment(name string, m Match) error {
 	if err != nil {
 		return err
 	}
-	if err := m.check(d.base.Revision); err != nil {
+	if err := m.checkRevision(d.base.Revision); err != nil {
 		return err
 	}
 	if len(s.Flags) > 0 {
@@ -108,12 +109,13 @@ func (d *Draft) DeleteSegment(name string, m Match) error {
 	return nil
 }
 
-// segmentVersion is what a change of a segment must match: the environment's revision; 0 where there is no such segment.
-func (d *Draft) segmentVersion(name string) int64 {
-	if _, ok := d.base.Evaluators[name]; !ok {
-		return 0
+// checkSegment compares with the environment's revision, which is what a change of a segment must match. A new segment
+// needs nothing, or the revision that the list of segments has as its ETag.
+func (d *Draft) checkSegment(there bool, m Match) error {
+	if there || m.Versions != nil {
+		return m.checkRevision(d.base.Revision)
 	}
-	return d.base.Revision
+	return m.check(0)
 }
 
 // WithinSegment takes the part of a problem's path that the sender of one segment's rule didn't write.

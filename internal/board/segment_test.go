@@ -18,7 +18,7 @@ func segment(name, rule string, m board.Match) func(d *board.Draft) error {
 func TestSegment(t *testing.T) {
 	s, _ := step(t, board.Empty(), segment("staff", `{"!":{"var":"a"}}`, board.Match{}))
 	s, _ = step(t, s, put("cart", `{"state":"ENABLED","variants":{"on":true},"targeting":{"if":[{"$ref":"staff"},"on"]}}`, board.Match{}))
-	s, c := step(t, s, segment("staff", `{"!!":{"var":"a"}}`, board.Match{Version: 2}))
+	s, c := step(t, s, segment("staff", `{"!!":{"var":"a"}}`, board.Is(2)))
 	if len(c.Versions) != 0 || s.Index["cart"].Version != 1 {
 		t.Errorf("a segment's change made versions %+v", c.Versions)
 	}
@@ -52,7 +52,7 @@ func TestSegmentRefused(t *testing.T) {
 	s, _ := step(t, board.Empty(), segment("staff", `{"!":true}`, board.Match{}))
 	s, _ = step(t, s, put("cart", `{"archived":true,"state":"ENABLED","variants":{"on":true},"targeting":{"if":[{"$ref":"staff"},"on"]}}`, board.Match{}))
 	var unmatched *board.Unmatched
-	if err := refused(t, s, segment("staff", `{"!":false}`, board.Match{Version: 1})); !errors.As(err, &unmatched) || unmatched.Version != 2 {
+	if err := refused(t, s, segment("staff", `{"!":false}`, board.Is(1))); !errors.As(err, &unmatched) || unmatched.Version != 2 {
 		t.Errorf("an old revision: %v", err)
 	}
 	if err := refused(t, s, func(d *board.Draft) error { return d.DeleteSegment("staff", board.Match{Any: true}) }); deploy.KindOf(err) != deploy.Conflict {

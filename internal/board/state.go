@@ -3,6 +3,7 @@
 package board
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -34,7 +35,17 @@ type State struct {
 type Document struct {
 	Flags      map[string]json.RawMessage `json:"flags"`
 	Evaluators map[string]json.RawMessage `json:"$evaluators,omitempty"`
-	Metadata   map[string]any             `json:"metadata,omitempty"`
+	Metadata   Metadata                   `json:"metadata,omitempty"`
+}
+
+// Metadata are scalars about the document. Numbers keep all their digits.
+type Metadata map[string]any
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *Metadata) UnmarshalJSON(text []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	return dec.Decode((*map[string]any)(m))
 }
 
 // Entry is what is known of a flag beside its definition.
@@ -54,6 +65,8 @@ type Flag struct {
 	Enabled  bool     `json:"enabled"`
 	Archived bool     `json:"archived"`
 	Tags     []string `json:"tags"`
+	Broken   string   `json:"broken,omitempty"` // what is wrong with the stored definition, where it can't be read
+	Notes    []string `json:"notes,omitempty"`  // of a change: what to know beside what was asked for
 	Entry
 	Definition json.RawMessage `json:"definition,omitempty"` // left out of lists
 	Usage      *Usage          `json:"usage,omitempty"`
@@ -71,9 +84,12 @@ func (s *State) Flag(key string) (*Flag, error) {
 		return nil, missing(key)
 	}
 	f := &Flag{Key: key, Tags: []string{}, Entry: s.Index[key], Definition: text}
-	if d, err := parse(text); err == nil {
-		f.Enabled, f.Archived, f.Tags = d.Enabled(), d.Archived, tags(d)
+	d, err := parse(text)
+	if err != nil {
+		f.Broken = strings.ReplaceAll(err.Error(), "\n", "; ")
+		return f, nil
 	}
+	f.Enabled, f.Archived, f.Tags = d.Enabled(), d.Archived, tags(d)
 	return f, nil
 }
 
@@ -101,6 +117,18 @@ func (s *State) Dependants(key string, archived bool) []string {
 		}
 	}
 	return found
+}
+
+// Broken lists the definitions that Parsed leaves out, in order.
+func (d *Document) Broken() []flag.Problem {
+	var list []flag.Problem
+	for _, key := range slices.Sorted(maps.Keys(d.Flags)) {
+		if _, err := parse(d.Flags[key]); err != nil {
+			list = append(list, flag.Problem{Path: "/flags/" + key, Message: "left out, since its stored definition is broken: " +
+				strings.ReplaceAll(err.Error(), "\n", "; ")})
+		}
+	}
+	return list
 }
 
 // Parsed gives the document in the engine's types; definitions that it refuses are left out.

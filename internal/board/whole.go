@@ -14,7 +14,7 @@ import (
 // Import makes the environment what a document says. Flags that it doesn't have are archived; with keep they are left
 // as they are, and so are $evaluators that it doesn't have. m is about the environment's revision.
 func (d *Draft) Import(doc *flag.Document, keep bool, m Match) error {
-	if err := m.check(d.base.Revision); err != nil {
+	if err := m.checkRevision(d.base.Revision); err != nil {
 		return err
 	}
 	if err := d.take(Import, doc); err != nil {
@@ -27,7 +27,11 @@ func (d *Draft) Import(doc *flag.Document, keep bool, m Match) error {
 		if _, ok := doc.Flags[key]; ok {
 			continue
 		}
-		if def, err := parse(d.base.Flags[key]); err == nil && !def.Archived {
+		def, err := parse(d.base.Flags[key])
+		if err != nil {
+			def, _ = flag.SwitchedOff(d.base.Flags[key])
+		}
+		if !def.Archived || err != nil {
 			def.Archived = true
 			d.next.Flags[key], d.action[key] = encode(def), Archive
 		}
@@ -85,13 +89,21 @@ func (d *Draft) noneNeeded() error {
 // Copy puts flags of another environment into this one: all that aren't archived, or those named, with the $evaluators
 // that are there. Flags that are here alone stay. m is about this environment's revision.
 func (d *Draft) Copy(from *State, keys []string, m Match) error {
-	if err := m.check(d.base.Revision); err != nil {
+	if err := m.checkRevision(d.base.Revision); err != nil {
 		return err
 	}
-	doc := from.Parsed()
-	picked := &flag.Document{Flags: map[string]flag.Definition{}, Evaluators: doc.Evaluators}
-	for key, def := range doc.Flags {
-		if len(keys) == 0 && !def.Archived || slices.Contains(keys, key) {
+	picked := &flag.Document{Flags: map[string]flag.Definition{}, Evaluators: from.Evaluators}
+	for _, key := range from.Keys() {
+		if len(keys) > 0 && !slices.Contains(keys, key) {
+			continue
+		}
+		def, err := parse(from.Flags[key])
+		switch {
+		case err != nil && len(keys) > 0:
+			return broken(key, err)
+		case err != nil:
+			d.Notes = append(d.Notes, key+" is not copied: its stored definition is broken")
+		case len(keys) > 0 || !def.Archived:
 			picked.Flags[key] = def
 		}
 	}

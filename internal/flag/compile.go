@@ -8,9 +8,9 @@ import (
 
 // Compile checks a whole document and compiles it. Its error is an *Invalid, and then nothing is compiled.
 func Compile(document []byte) (*Set, error) {
-	s, problems := sourceOf(document, MaxDocument)
-	if len(problems.list) > 0 {
-		return nil, problems.err()
+	s, r := sourceOf(document, readOptions{limit: MaxDocument})
+	if err := r.problems.err(); err != nil {
+		return nil, err
 	}
 	set, problems := compile(s, true)
 	if err := problems.err(); err != nil {
@@ -20,15 +20,19 @@ func Compile(document []byte) (*Set, error) {
 }
 
 // CompileLenient compiles what was stored before the checks, or past them, up to MaxSnapshot. A flag that can't be
-// evaluated answers PARSE_ERROR, and what flagd evaluates in spite of a problem is evaluated as flagd does. A document
-// that isn't one is an empty Set.
+// evaluated answers PARSE_ERROR, also where its JSON can't be read, and what flagd evaluates in spite of a problem is
+// evaluated as flagd does. One that is disabled is off, whatever else is wrong with it. A document that isn't one is an
+// empty Set.
 func CompileLenient(document []byte) (*Set, []Problem) {
-	s, found := sourceOf(document, MaxSnapshot)
+	s, r := sourceOf(document, readOptions{limit: MaxSnapshot})
+	found := r.problems.list
 	if s.broken != "" {
-		s = new(source)
+		var apart *problems
+		s, apart = readApart(document)
+		found = apart.list
 	}
 	set, more := compile(s, false)
-	return set, append(found.list, more.list...)
+	return set, append(found, more.list...)
 }
 
 // compiler turns readings into flags.
@@ -124,21 +128,29 @@ func (c *compiler) flag(f *flag, r *reading, where map[*node]*place) {
 	}
 	f.closed = Result{Reason: Disabled, Metadata: metadata}
 	f.fallback = Result{Reason: Default, Metadata: metadata}
-	if r.broken != "" {
+	switch {
+	case r.broken == "":
+		if r.simple != nil {
+			c.simple(f, r, metadata)
+		} else {
+			c.full(f, r, metadata, where)
+		}
+		c.schedule(f, r)
+	case r.state != "DISABLED":
 		f.breakUp(r.broken)
 		return
 	}
-	if r.simple != nil {
-		c.simple(f, r, metadata)
-	} else {
-		c.full(f, r, metadata, where)
-	}
-	c.schedule(f, r)
 	if r.state == "DISABLED" {
-		f.fixed, f.fallback, f.gate = true, Result{Reason: Disabled, Metadata: metadata}, nil
-		if r.simple != nil { // off is off, whatever the code's default is
-			f.fallback = answer(&f.variants[1], Disabled, metadata)
-		}
+		f.disable(r, metadata)
+	}
+}
+
+// disable makes a flag off for everybody. The short form is off, whatever the code's default is.
+func (f *flag) disable(r *reading, metadata *Metadata) {
+	f.fixed, f.gate = true, nil
+	f.fallback = Result{Reason: Disabled, Metadata: metadata}
+	if r.simple != nil && !r.hasVariants {
+		f.fallback = answer(&variant{name: "off", text: "false", value: Bool(false)}, Disabled, metadata)
 	}
 }
 
@@ -156,7 +168,7 @@ func (c *compiler) full(f *flag, r *reading, metadata *Metadata, where map[*node
 		v := &f.variants[i]
 		v.odd = !isPlain(v.name)
 		if v.value.kind == kindObject && len(c.segments) > 0 {
-			v.resolve(c.segments)
+			c.resolve(v)
 		}
 		v.result = answer(v, TargetingMatch, metadata)
 	}
@@ -189,10 +201,36 @@ func (c *compiler) full(f *flag, r *reading, metadata *Metadata, where map[*node
 }
 
 // resolve is for a value that holds a $ref, which flagd resolves everywhere in a document.
-func (v *variant) resolve(segments map[string]Value) {
-	if value, found := resolved(v.value, segments); found {
-		v.value, v.text = value, string(mustJSON(value.decoded()))
+func (c *compiler) resolve(v *variant) {
+	value, found := resolved(v.value, c.segments)
+	if !found {
+		return
 	}
+	texts := make(map[string]string, len(c.segments))
+	for i, e := range c.source.evaluators {
+		texts[e.Name] = c.source.texts[i]
+	}
+	v.value, v.text = value, string(mustJSON(resolvedText(decode([]byte(v.text)), texts)))
+}
+
+// resolvedText is resolved on decoded JSON, in which numbers keep all their digits.
+func resolvedText(v any, segments map[string]string) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = resolvedText(v[i], segments)
+		}
+	case map[string]any:
+		if name, isText := v["$ref"].(string); isText && len(v) == 1 && isPlain(name) {
+			if segment, known := segments[name]; known {
+				return decode([]byte(segment))
+			}
+		}
+		for name := range v {
+			v[name] = resolvedText(v[name], segments)
+		}
+	}
+	return v
 }
 
 // answer is what a variant gives. A value that is null is none, as in flagd.
@@ -201,7 +239,7 @@ func answer(v *variant, reason Reason, metadata *Metadata) Result {
 		return Result{Reason: ReasonError, ErrorCode: TypeMismatch, ErrorDetails: "the variant's value is null", Metadata: metadata}
 	}
 	if v.result.Value == nil {
-		v.result.Value = v.value.decoded()
+		v.result.Value = exactValue(v.value, v.text)
 	}
 	return Result{Value: v.result.Value, JSON: []byte(v.text), Variant: v.name, Reason: reason, Metadata: metadata}
 }
@@ -286,6 +324,10 @@ func (c *compiler) cost(compiled []flag, byKey map[string]int, costs []int, i in
 	}
 	costs[i] = visiting
 	f, r := &compiled[i], c.source.flags[i]
+	if r.archived { // it asks nobody until it is taken out of the archive, and is checked then
+		costs[i] = 1
+		return 1
+	}
 	total := 1
 	for j, p := range r.prerequisites {
 		at := c.place(r).member("prerequisites").item(j)
@@ -314,7 +356,9 @@ func (c *compiler) cost(compiled []flag, byKey map[string]int, costs []int, i in
 
 func (c *compiler) spoil(f *flag, at *place, message string) {
 	c.problems.add(at, message)
-	f.breakUp(message)
+	if f.fallback.Reason != Disabled {
+		f.breakUp(message)
+	}
 }
 
 func (c *compiler) prerequisiteProblem(p Prerequisite, k int, known bool) string {
@@ -336,20 +380,19 @@ func (c *compiler) prerequisiteProblem(p Prerequisite, k int, known bool) string
 }
 
 // metadataOf merges the set's metadata with the flag's, which wins; nil where there is none.
-func metadataOf(set, own []Attribute) *Metadata {
+func metadataOf(set, own []scalar) *Metadata {
 	if len(set)+len(own) == 0 {
 		return nil
 	}
 	merged := slices.Concat(set, own)
-	slices.SortStableFunc(merged, func(a, b Attribute) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(merged, func(a, b scalar) int { return cmp.Compare(a.Name, b.Name) })
 	m := &Metadata{Values: make(map[string]any, len(merged)), JSON: []byte{'{'}}
 	for i, a := range merged {
 		if i+1 < len(merged) && merged[i+1].Name == a.Name && !merged[i+1].Value.isNull() || a.Value.isNull() {
 			continue
 		}
-		value := a.Value.decoded()
-		m.Values[a.Name] = value
-		m.JSON = appendMember(m.JSON, len(m.JSON) == 1, a.Name, mustJSON(value))
+		m.Values[a.Name] = exactValue(a.Value, a.text)
+		m.JSON = appendMember(m.JSON, len(m.JSON) == 1, a.Name, mustJSON(a.written()))
 	}
 	m.JSON = append(m.JSON, '}')
 	return m

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -16,7 +15,8 @@ type Definition struct {
 	Variants       map[string]json.RawMessage
 	DefaultVariant *string
 	Targeting      json.RawMessage // nil where there is none
-	Metadata       map[string]any  // scalars
+	Metadata       map[string]any  // scalars; a number beyond 2^53 is a json.Number
+	Description    string          // for people
 
 	Prerequisites []Prerequisite // all must hold, or the flag is as if it were disabled
 	Schedule      *Schedule
@@ -77,8 +77,8 @@ func (d *Definition) UnmarshalJSON(text []byte) error {
 
 func (f *reading) definition() Definition {
 	d := Definition{
-		State: f.state, DefaultVariant: f.defaultVariant, Metadata: decodedMembers(f.metadata), Prerequisites: f.prerequisites,
-		Schedule: f.schedule, BucketBy: f.bucketBy, HashVersion: f.hashVersion, Archived: f.archived, Simple: f.simple,
+		State: f.state, DefaultVariant: f.defaultVariant, Metadata: decodedMembers(f.metadata), Description: f.description,
+		Prerequisites: f.prerequisites, Schedule: f.schedule, BucketBy: f.bucketBy, HashVersion: f.hashVersion, Archived: f.archived, Simple: f.simple,
 	}
 	if f.targetingText != "" {
 		d.Targeting = compact(f.targetingText)
@@ -145,6 +145,9 @@ func (d Definition) MarshalJSON() ([]byte, error) {
 }
 
 func (d Definition) marshalRest(member func(name string, value []byte)) {
+	if d.Description != "" {
+		member("description", mustJSON(d.Description))
+	}
 	if len(d.Metadata) > 0 {
 		member("metadata", mustJSON(d.Metadata))
 	}
@@ -192,49 +195,6 @@ func (d Definition) WithEnabled(on bool) Definition {
 		d.Simple = &s
 	}
 	return d
-}
-
-// WithRollout gives a percentage of users the flag. A short form keeps its form; a boolean flag with a true and a false
-// variant gets a fractional of the two as its targeting. Its error is an *Invalid: other flags have no such percentage.
-func (d Definition) WithRollout(percent float64) (Definition, error) {
-	if !validPercent(percent) {
-		return d, &Invalid{[]Problem{{Path: "/percent", Message: "this is no percentage; want a number from 0 to 100 with at most three decimals"}}}
-	}
-	d.State = "ENABLED"
-	if d.Simple != nil {
-		s := *d.Simple
-		s.Enabled, s.RolloutPercent = false, percent
-		d.Simple = &s
-		return d, nil
-	}
-	on, off := "", ""
-	for name, value := range d.Variants {
-		switch strings.TrimSpace(string(value)) {
-		case "true":
-			on = name
-		case "false":
-			off = name
-		}
-	}
-	if on == "" || off == "" || len(d.Variants) != 2 || !isRollout(d.Targeting) {
-		return d, &Invalid{[]Problem{{Path: "/targeting", Message: "a percentage can only replace the rule of a boolean flag with two variants " +
-			"and no rule but a percentage; want such a flag, or the targeting itself changed"}}}
-	}
-	weight := int64(percent*percentScale/100 + 0.5)
-	d.Targeting = mustJSON(map[string]any{"fractional": []any{[]any{on, weight}, []any{off, percentScale - weight}}})
-	return d, nil
-}
-
-// isRollout says whether a rule is none, or a fractional without more.
-func isRollout(targeting json.RawMessage) bool {
-	if len(targeting) == 0 {
-		return true
-	}
-	v, err := parseValue(targeting)
-	if err != nil || v.kind != kindObject || v.n > 1 {
-		return false
-	}
-	return v.n == 0 || v.members()[0].Name == "fractional"
 }
 
 // VariantNames lists the variants, sorted.

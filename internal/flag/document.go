@@ -19,7 +19,7 @@ const (
 type Document struct {
 	Flags      map[string]Definition
 	Evaluators map[string]json.RawMessage // the segments: rules that flags name by {"$ref": …}
-	Metadata   map[string]any             // scalars
+	Metadata   map[string]any             // scalars; a number beyond 2^53 is a json.Number
 }
 
 // source is a document that was read.
@@ -28,7 +28,7 @@ type source struct {
 	slab       []reading // where they lie
 	evaluators []Attribute
 	texts      []string // of evaluators
-	metadata   []Attribute
+	metadata   []scalar
 	broken     string // why there is nothing to read
 }
 
@@ -53,7 +53,7 @@ func (r *reader) read() *source {
 			r.value()
 		default:
 			r.value()
-			r.add("no such member; want flags, $evaluators, metadata or $schema")
+			r.unknown(name, documentMembers, "flags, $evaluators, metadata or $schema")
 		}
 	})
 	r.end()
@@ -66,7 +66,7 @@ func (r *reader) read() *source {
 	return s
 }
 
-func (r *reader) checkSetMetadata(members []Attribute) {
+func (r *reader) checkSetMetadata(members []scalar) {
 	for _, m := range members {
 		if (m.Name == "flagSetId" || m.Name == "version") && m.Value.kind != kindString {
 			r.problems.add(r.where.member(m.Name), "this is "+m.Value.kindName()+"; want a string")
@@ -125,31 +125,72 @@ func (r *reader) evaluators(s *source) {
 	})
 }
 
-// sourceOf reads a document; problems have places.
-func sourceOf(text []byte, limit int) (*source, *problems) {
-	if len(text) > limit {
-		return &source{broken: "too large"}, &problems{[]Problem{{Message: strconv.Itoa(len(text)) + " bytes; want at most " + strconv.Itoa(limit)}}}
+// readOptions say how a document is read.
+type readOptions struct {
+	limit     int  // bytes
+	all       bool // every problem, and not only the first ones
+	importing bool // notes members that flagd's schema lets pass, and ignores them
+}
+
+func (o readOptions) reader(text string, where *place) *reader {
+	r := &reader{parser: parser{text: text, strict: true, where: where}, problems: problems{all: o.all}}
+	if o.importing {
+		r.notes = &problems{all: true}
+	}
+	return r
+}
+
+// sourceOf reads a document. The reader that it returns has what was found; problems and notes have places.
+func sourceOf(text []byte, o readOptions) (*source, *reader) {
+	if len(text) > o.limit {
+		r := o.reader("", nil)
+		r.problems.add(nil, strconv.Itoa(len(text))+" bytes; want at most "+strconv.Itoa(o.limit))
+		return &source{broken: "too large"}, r
 	}
 	s := string(text)
-	r := reader{parser: parser{text: s, strict: true, where: nowhere}}
+	r := o.reader(s, nowhere)
 	read := r.read()
-	if len(r.problems.list) > 0 {
-		r = reader{parser: parser{text: s, strict: true}}
+	if len(r.problems.list) > 0 || r.notes != nil && len(r.notes.list) > 0 {
+		r = o.reader(s, nil)
 		read = r.read()
 	}
-	return read, &r.problems
+	return read, r
 }
 
 // ParseDocument reads a whole document: flags as a map or as an array with keys, short forms, extensions. It checks all
 // that Compile checks; its error is an *Invalid.
 func ParseDocument(text []byte) (*Document, error) {
-	s, problems := sourceOf(text, MaxDocument)
-	if len(problems.list) == 0 {
-		_, problems = compile(s, true)
+	d, _, err := parseDocument(text, readOptions{limit: MaxDocument})
+	return d, err
+}
+
+// ImportDocument is ParseDocument for documents of others. What flagd's schema lets pass and flagd ignores, which are
+// unknown members of a flag and of the document, is left out, and notes say where. In an error those notes are among the
+// problems that look like a typo.
+func ImportDocument(text []byte) (d *Document, notes []Problem, err error) {
+	return parseDocument(text, readOptions{limit: MaxDocument, importing: true})
+}
+
+func parseDocument(text []byte, o readOptions) (*Document, []Problem, error) {
+	s, r := sourceOf(text, o)
+	found := &r.problems
+	if len(found.list) == 0 {
+		_, found = compile(s, true)
 	}
-	if err := problems.err(); err != nil {
-		return nil, err
+	if len(found.list) > 0 {
+		found.list = append(found.list, r.typos...)
+		return nil, nil, found.err()
 	}
+	if r.notes == nil {
+		return s.document(), nil, nil
+	}
+	return s.document(), r.notes.first(maxNotes), nil
+}
+
+// maxNotes bounds how many notes on an import are returned.
+const maxNotes = 100
+
+func (s *source) document() *Document {
 	d := &Document{Flags: make(map[string]Definition, len(s.flags)), Metadata: decodedMembers(s.metadata)}
 	for i := range s.flags {
 		d.Flags[s.flags[i].key] = s.flags[i].definition()
@@ -160,27 +201,25 @@ func ParseDocument(text []byte) (*Document, error) {
 	for i, e := range s.evaluators {
 		d.Evaluators[e.Name] = compact(s.texts[i])
 	}
-	return d, nil
+	return d
 }
 
-func decodedMembers(members []Attribute) map[string]any {
+// decodedMembers decodes metadata into what is written as it was read.
+func decodedMembers(members []scalar) map[string]any {
 	if members == nil {
 		return nil
 	}
 	decoded := make(map[string]any, len(members))
 	for _, m := range members {
-		decoded[m.Name] = m.Value.decoded()
+		decoded[m.Name] = m.written()
 	}
 	return decoded
 }
 
 // Validate checks the whole: references, prerequisites and their cycles included. Its error is an *Invalid.
 func (d *Document) Validate() error {
-	s, problems := sourceOf(d.JSON(), MaxSnapshot)
-	if len(problems.list) == 0 {
-		_, problems = compile(s, true)
-	}
-	return problems.err()
+	_, _, err := parseDocument(d.JSON(), readOptions{limit: MaxSnapshot})
+	return err
 }
 
 // JSON writes the document with its extensions, always in the same order: what Compile reads.

@@ -17,7 +17,7 @@ type Explanation struct {
 	Reason       Reason          `json:"reason"`
 	ErrorCode    ErrorCode       `json:"error_code,omitempty"`
 	ErrorDetails string          `json:"error_details,omitempty"`
-	Metadata     map[string]any  `json:"metadata,omitempty"`
+	Metadata     json.RawMessage `json:"metadata,omitempty"`
 	Steps        []string        `json:"steps"`
 }
 
@@ -35,7 +35,7 @@ func (s *Set) Explain(key string, ctx *Context) Explanation {
 	x := Explanation{Key: key, Value: r.JSON, Variant: r.Variant, Reason: r.Reason, ErrorCode: r.ErrorCode,
 		ErrorDetails: r.ErrorDetails, Steps: e.steps}
 	if r.Metadata != nil {
-		x.Metadata = r.Metadata.Values
+		x.Metadata = r.Metadata.JSON
 	}
 	return x
 }

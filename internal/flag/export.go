@@ -170,7 +170,8 @@ func (e *exporter) keptEvaluators() map[string]json.RawMessage {
 
 // plain is a flag in flagd's own members.
 func (e *exporter) plain(key string, d Definition) Definition {
-	plain := Definition{State: d.State, Variants: d.Variants, DefaultVariant: d.DefaultVariant, Targeting: d.Targeting, Metadata: d.Metadata}
+	plain := Definition{State: d.State, Variants: d.Variants, DefaultVariant: d.DefaultVariant, Targeting: d.Targeting, Metadata: d.Metadata,
+		Description: d.Description}
 	if d.Simple == nil && d.Schedule == nil && d.BucketBy == "" && len(d.Prerequisites) == 0 {
 		return plain
 	}

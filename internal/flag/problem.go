@@ -68,12 +68,24 @@ func (p *place) String() string {
 }
 
 // problems collects what is wrong.
-type problems struct{ list []Problem }
+type problems struct {
+	list []Problem
+	all  bool // and not only the first maxProblems
+}
 
 func (ps *problems) add(at *place, message string) {
-	if len(ps.list) < maxProblems {
+	if ps.all || len(ps.list) < maxProblems {
 		ps.list = append(ps.list, Problem{Path: at.String(), Message: message})
 	}
+}
+
+// first returns at most n of them, of which the last then says how many there are more.
+func (ps *problems) first(n int) []Problem {
+	more := len(ps.list) - n + 1
+	if more <= 1 {
+		return ps.list
+	}
+	return append(ps.list[:n-1:n-1], Problem{Message: strconv.Itoa(more) + " more like these"})
 }
 
 func (ps *problems) err() error {

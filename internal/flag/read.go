@@ -16,7 +16,8 @@ type reading struct {
 	defaultVariant *string
 	targeting      Value
 	targetingText  string // "" where there is none
-	metadata       []Attribute
+	description    string
+	metadata       []scalar
 	prerequisites  []Prerequisite
 	schedule       *Schedule
 	bucketBy       string
@@ -31,6 +32,8 @@ type reading struct {
 type reader struct {
 	parser
 	problems problems
+	notes    *problems // where members that flagd's schema lets pass are ignored with a note; nil refuses them
+	typos    []Problem // those of notes that look like one
 }
 
 // ValidKey says whether a flag may have this key: 1 to 128 letters, digits, dots, underscores and hyphens.
@@ -128,6 +131,8 @@ func (r *reader) flagMember(f *reading, name string) {
 		}
 	case "metadata":
 		f.metadata = r.metadata()
+	case "description":
+		r.description(f)
 	case "archived":
 		f.archived = r.boolMember(f)
 	default:
@@ -153,7 +158,7 @@ func (r *reader) extension(f *reading, name string) {
 		r.simpleMember(f, name)
 	default:
 		r.value()
-		r.add("no such member; want state, variants, defaultVariant, targeting, metadata, prerequisites, schedule, bucketBy, " +
+		r.unknown(name, flagMembers, "state, variants, defaultVariant, targeting, metadata, description, prerequisites, schedule, bucketBy, "+
 			"hashVersion or archived, or the short form's enabled, rollout_percent, users and bucketing")
 	}
 }
@@ -197,20 +202,26 @@ func (r *reader) variants(f *reading) {
 	})
 }
 
+// scalar is a member of metadata with its JSON, which has all digits of a number.
+type scalar struct {
+	Attribute
+	text string
+}
+
 // metadata reads scalars.
-func (r *reader) metadata() []Attribute {
+func (r *reader) metadata() []scalar {
 	if r.next() != '{' {
 		v := r.value()
 		r.add("this is " + v.kindName() + "; want an object")
 		return nil
 	}
-	var members []Attribute
+	var members []scalar
 	r.members(func(name string) {
-		v := r.value()
+		v, text := r.raw()
 		if v.kind == kindNull || v.kind >= kindList {
 			r.add("this is " + v.kindName() + "; want a boolean, a string or a number")
 		}
-		members = append(members, Attribute{name, v})
+		members = append(members, scalar{Attribute{name, v}, text})
 	})
 	return members
 }
@@ -277,12 +288,33 @@ func (r *reader) completeSimple(f *reading) {
 		r.spoil(f, "the short form ("+strings.Join(f.simpleFields, ", ")+") beside variants, defaultVariant or targeting; want one or the other")
 	case f.hashVersion == "v3":
 		r.spoil(f, "the short form has a hash of its own; want no hashVersion")
-	case f.simple.Bucketing == "ring" && f.simple.RolloutPercent != math.Trunc(f.simple.RolloutPercent):
-		r.spoil(f, "a ring has a hundred buckets; want a whole rollout_percent")
 	case f.schedule != nil && f.schedule.Ramp != nil && (f.simple.Enabled || f.simple.RolloutPercent != 0):
 		r.spoil(f, "a ramp beside enabled: true or a rollout_percent, which it takes the place of; want neither")
 	}
+	if f.simple.Bucketing == "ring" {
+		r.completeRing(f)
+	}
 }
+
+// wholeRing is said of every percentage of a ring, be it in the definition, in its ramp or in a rollout.
+const wholeRing = "a ring has a hundred buckets; want a whole percentage"
+
+// completeRing refuses fractions. A flag that was stored with one is evaluated all the same.
+func (r *reader) completeRing(f *reading) {
+	if isFraction(f.simple.RolloutPercent) {
+		r.problems.add(r.where.member("rollout_percent"), wholeRing)
+	}
+	if f.schedule == nil {
+		return
+	}
+	for i, step := range f.schedule.Ramp {
+		if isFraction(step.Percent) {
+			r.problems.add(r.where.member("schedule").member("ramp").item(i).member("percent"), wholeRing)
+		}
+	}
+}
+
+func isFraction(percent float64) bool { return percent != math.Trunc(percent) }
 
 func variantNames(variants []variant) string {
 	var b strings.Builder

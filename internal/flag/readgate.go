@@ -127,7 +127,7 @@ func (r *reader) percent(f *reading) float64 {
 		r.spoil(f, "this is no percentage; want a number from 0 to 100 with at most three decimals")
 		return 0
 	}
-	return v.num()
+	return math.Abs(v.num()) // -0 is 0
 }
 
 func validPercent(p float64) bool {

@@ -18,7 +18,9 @@ type Set struct {
 
 // Result is an evaluation's answer. What it points at belongs to the Set: don't change it.
 type Result struct {
-	Value        any    // bool, float64, string, map[string]any or []any; nil says: use the code's default
+	// Value is a bool, a float64, a string, a map[string]any or a []any; nil says: use the code's default. An integer that
+	// a float64 would round is an int64, or a json.Number where it is larger still.
+	Value        any
 	JSON         []byte // the value as the document writes it (10 stays 10); nil where Value is
 	Variant      string
 	Reason       Reason

@@ -72,7 +72,9 @@ func plain(snap *snapshot) (text []byte, notes string) {
 		Metadata   map[string]any             `json:"metadata"`
 	}
 	var problems []flag.Problem
-	if err := json.Unmarshal(snap.text, &raw); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(snap.text))
+	dec.UseNumber() // metadata's numbers keep all their digits
+	if err := dec.Decode(&raw); err != nil {
 		problems = append(problems, flag.Problem{Path: "/flags"})
 	}
 	flags := make(map[string]flag.Definition, len(raw.Flags))

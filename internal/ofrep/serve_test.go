@@ -157,6 +157,37 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// TestLargeIntegersAreServed: with all their digits, as values and in metadata, of a flag and of the set, and in both forms
+// of the document.
+func TestLargeIntegersAreServed(t *testing.T) {
+	w := newWorld(`{"flags":{"f":{"state":"ENABLED","variants":{"n":9007199254740993},"defaultVariant":"n","metadata":{"id":9007199254740995}}},"metadata":{"set":1152921504606846977}}`)
+	for _, body := range []string{w.evaluate("f", "{}").Body.String(), ask(w.server, "POST /ofrep/v1/evaluate/flags X-API-Key:"+goodKey, "{}").Body.String(),
+		ask(w.server, "GET /flagd/v1/flags X-API-Key:"+goodKey, "").Body.String(),
+		ask(w.server, "GET /flagd/v1/flags X-API-Key:"+goodKey+" Accept:"+ofrep.NativeType, "").Body.String()} {
+		for _, digits := range []string{":9007199254740993", `"id":9007199254740995`, `"set":1152921504606846977`} {
+			if !strings.Contains(body, digits) {
+				t.Errorf("%s lacks %s", body, digits)
+			}
+		}
+	}
+}
+
+// TestUnreadableFlagFailsAlone: JSON that the engine doesn't take costs the flag that has it, and no other.
+func TestUnreadableFlagFailsAlone(t *testing.T) {
+	w := newWorld(`{"flags":{"bad":{"state":"ENABLED","variants":{"on":true},"state":"ENABLED"},
+		"off":{"state":"DISABLED","enabled":true,"enabled":true},
+		"good":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"}}}`)
+	for key, want := range map[string]string{"bad": `"errorCode":"PARSE_ERROR"`, "off": `"value":false`, "good": `"value":true`} {
+		if got := w.evaluate(key, "{}"); !strings.Contains(got.Body.String(), want) {
+			t.Errorf("%s: %d %s; want %s", key, got.Code, got.Body, want)
+		}
+	}
+	document := ask(w.server, "GET /flagd/v1/flags X-API-Key:"+goodKey, "")
+	if document.Header().Get(ofrep.NotesHeader) != "/flags/bad /flags/off" || !strings.Contains(document.Body.String(), `"good"`) {
+		t.Errorf("%v %s", document.Header(), document.Body)
+	}
+}
+
 func TestPoisonedFlagFailsAlone(t *testing.T) {
 	w := newWorld(`{"flags":{
 		"bad":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on","targeting":{"no-such-operator":[1]}},

@@ -44,7 +44,7 @@ func TestFlags(t *testing.T) {
 		t.Fatalf("of nothing: %s, %d, %v", text, n, err)
 	}
 	mustChange(t, f, "flags", put("cart", `{"enabled":true}`, board.Match{}))
-	after := mustChange(t, f, "flags", put("cart", `{"enabled":false,"users":["<eve>"]}`, board.Match{Version: 1}))
+	after := mustChange(t, f, "flags", put("cart", `{"enabled":false,"users":["<eve>"]}`, board.Is(1)))
 	if n, err := f.Revision(ctx, "flags", "production"); n != 2 || err != nil {
 		t.Errorf("revision %d, %v", n, err)
 	}
@@ -133,7 +133,7 @@ func TestFlagRace(t *testing.T) {
 	var won, late atomic.Int32
 	for i := range 20 {
 		all.Go(func() {
-			_, err := f.Change(ctx, "race", "production", origin("eve"), put("one", fmt.Sprintf(`{"rollout_percent":%d}`, i+1), board.Match{Version: 1}))
+			_, err := f.Change(ctx, "race", "production", origin("eve"), put("one", fmt.Sprintf(`{"rollout_percent":%d}`, i+1), board.Is(1)))
 			var u *board.Unmatched
 			switch {
 			case err == nil:
@@ -165,7 +165,7 @@ func TestTenThousandFlags(t *testing.T) {
 	load := func(percent int) {
 		begin := time.Now()
 		mustChange(t, f, "many", func(d *board.Draft) error {
-			return d.Import(many(board.MaxFlags, percent), false, board.Match{Version: int64(percent - 1), None: percent == 1})
+			return d.Import(many(board.MaxFlags, percent), false, board.Is(int64(percent-1)))
 		})
 		t.Logf("import %d: %v", percent, time.Since(begin).Round(time.Millisecond))
 	}
@@ -189,7 +189,7 @@ func TestTenThousandFlags(t *testing.T) {
 	stop()
 	readers.Wait()
 	begin := time.Now()
-	mustChange(t, f, "many", put("flag-00007", `{"enabled":true}`, board.Match{Version: 3}))
+	mustChange(t, f, "many", put("flag-00007", `{"enabled":true}`, board.Is(3)))
 	t.Logf("one flag of them: %v", time.Since(begin).Round(time.Millisecond))
 	versions, _, err := f.Versions(t.Context(), "many", "production", "flag-00007", 10, "")
 	if err != nil || len(versions) != 4 || versions[1].Action != board.Import {
@@ -218,7 +218,7 @@ func TestStagedIsNotSeen(t *testing.T) {
 	ctx, f := t.Context(), store.NewFlags(db, table)
 	mustChange(t, f, "staged", put("flag-00000", `{"enabled":false}`, board.Match{}))
 	_, err := store.NewFlags(dying{db}, table).Change(ctx, "staged", "production", origin("mallory"), func(d *board.Draft) error {
-		return d.Import(many(200, 50), false, board.Match{Version: 1})
+		return d.Import(many(200, 50), false, board.Is(1))
 	})
 	if !errors.Is(err, errLost) {
 		t.Fatal(err)
@@ -237,7 +237,7 @@ func TestStagedIsNotSeen(t *testing.T) {
 	if got := history(); got != "1 create by eve" {
 		t.Error(got)
 	}
-	mustChange(t, f, "staged", func(d *board.Draft) error { return d.Import(many(150, 20), false, board.Match{Version: 1}) })
+	mustChange(t, f, "staged", func(d *board.Draft) error { return d.Import(many(150, 20), false, board.Is(1)) })
 	if got := history(); got != "2 import by eve, 1 create by eve" {
 		t.Error(got)
 	}
@@ -283,7 +283,7 @@ func (f forgetful) TransactWriteItems(ctx context.Context, in *dynamodb.Transact
 func TestOwnFlagWriteIsKnown(t *testing.T) {
 	f := store.NewFlags(forgetful{db}, table)
 	for want := range int64(2) {
-		s := mustChange(t, f, "forgetful", put("one", fmt.Sprintf(`{"rollout_percent":%d}`, want+1), board.Match{Version: want}))
+		s := mustChange(t, f, "forgetful", put("one", fmt.Sprintf(`{"rollout_percent":%d}`, want+1), board.Is(want)))
 		if s.Revision != want+1 || s.Index["one"].Version != want+1 {
 			t.Errorf("revision %d, version %d, want %d", s.Revision, s.Index["one"].Version, want+1)
 		}

@@ -36,6 +36,13 @@ func (c *Cloud) Serve(app, environment, flag, variant string, first, last time.T
 	c.flags.seen[at][flag] = append(c.flags.seen[at][flag], board.Seen{Variant: variant, First: first, Last: last})
 }
 
+// SetFlags stores an environment's flags as they are.
+func (c *Cloud) SetFlags(app, environment string, s *board.State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flags.states[app+"#"+environment] = s
+}
+
 // State implements api.Boards.
 func (c *Cloud) State(_ context.Context, app, environment string) (*board.State, error) {
 	c.mu.Lock()
