@@ -103,8 +103,8 @@ func (h history) mark(i int, p Push) (history, bool) {
 	return marked, true
 }
 
-// open reports whether a commit came more often than it was replaced.
-func (h history) open(commit string) bool {
+// balance returns by how much a commit came more often than it was replaced. It is 1 at the end of the path, and -1 at its beginning.
+func (h history) balance(commit string) int {
 	n := 0
 	for _, known := range h {
 		if known.CommitSHA == commit {
@@ -114,8 +114,11 @@ func (h history) open(commit string) bool {
 			n--
 		}
 	}
-	return n > 0
+	return n
 }
+
+// open reports whether a commit is an end of the path.
+func (h history) open(commit string) bool { return h.balance(commit) > 0 }
 
 // head returns the newest push: of those whose commit is at the end of its piece of the path, the one that was told last. A piece
 // that is a ring has no end; each of its pushes may be the newest.
@@ -188,8 +191,8 @@ func compare(a, b time.Time) int {
 	return a.Compare(b)
 }
 
-// trim forgets the oldest pushes where there are too many, from the beginning of the path, and never so that another push becomes
-// the newest.
+// trim forgets pushes where there are too many: those at the beginning of the path, the ones that were told first before others, and
+// never so that another push becomes the newest.
 func (h history) trim() history {
 	for len(h) > maxKnown {
 		i := h.expendable()
@@ -201,20 +204,29 @@ func (h history) trim() history {
 	return h
 }
 
-// expendable returns the index of the push to forget; -1 where there is none.
+// expendable returns the index of the push to forget; -1 where there is none. At a beginning with several ways, one way is such that
+// the rest stays in one piece.
 func (h history) expendable() int {
-	came, head := map[string]bool{}, h.head().CommitSHA
-	for _, known := range h {
-		came[known.CommitSHA] = true
-	}
-
-	for _, firstOnly := range []bool{true, false} {
+	head, apart := h.head().CommitSHA, h.apart()
+	for _, beginning := range []bool{true, false} {
 		for i, known := range h {
 			rest := slices.Delete(slices.Clone(h), i, i+1)
-			if !(firstOnly && came[known.Before]) && rest.head().CommitSHA == head {
+			if beginning && (h.balance(known.Before) >= 0 || rest.apart() > apart) {
+				continue
+			}
+			if rest.head().CommitSHA == head {
 				return i
 			}
 		}
 	}
 	return -1
+}
+
+// apart returns how many pieces the path is in.
+func (h history) apart() int {
+	names := map[string]bool{}
+	for _, name := range h.pieces() {
+		names[name] = true
+	}
+	return len(names)
 }

@@ -347,3 +347,42 @@ func TestFormsOfTime(t *testing.T) {
 		}
 	}
 }
+
+// TestMoreThanRemembered makes twice as many pushes as are remembered, neighbours out of order, each up to three times, each fourth
+// one putting back an earlier commit, by clocks that are all wrong.
+func TestMoreThanRemembered(t *testing.T) {
+	name := func(i int) string { return fmt.Sprintf("%040x", i) }
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 9))
+		c, tr, _ := world(t)
+		c.Pass(24 * time.Hour)
+		newest := name(0)
+		var told []string
+		for i := range 40 {
+			commit := name(100 + i)
+			c.Upload("plain", commit)
+			if i%4 == 3 {
+				commit = name(100 + i - 3)
+			}
+			event := ownEvent(r, step{newest, commit, nine.Add(time.Duration(i) * time.Second)}, nine.Add(time.Duration(r.IntN(7200))*time.Second))
+			for range 1 + r.IntN(3) {
+				told = append(told, event)
+			}
+			newest = commit
+		}
+		for i := range len(told) - 4 {
+			j := i + r.IntN(4)
+			told[i], told[j] = told[j], told[i]
+		}
+
+		send := commits(t, tr)
+		for _, event := range told {
+			if _, err := send(event); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := lastOf(t, c); got != newest {
+			t.Errorf("seed %d: %s is deployed, want %s", seed, got, newest)
+		}
+	}
+}
