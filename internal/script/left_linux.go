@@ -12,9 +12,6 @@ import (
 // subreaper is PR_SET_CHILD_SUBREAPER of prctl(2), which package syscall has not.
 const subreaper = 36
 
-// patience bounds how long the end of what scripts left is awaited.
-const patience = time.Second
-
 // adopt makes this process the parent of all that its scripts' processes leave, however those detached themselves.
 func adopt() {
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_PRCTL, subreaper, 1, 0, 0, 0, 0)
@@ -35,19 +32,51 @@ func endLeft() {
 	}
 }
 
-// children lists the processes whose parent is pid, by proc(5): its number stands behind the name, which may hold anything, and the
-// state.
-func children(pid int) (found []int) {
-	processes, _ := os.ReadDir("/proc")
-	for _, p := range processes {
-		number, err := strconv.Atoi(p.Name())
-		if err != nil {
-			continue
+// groupRuns reports whether a process of the group can still do something. One that was killed and not yet reaped can't.
+func groupRuns(group int) bool {
+	if syscall.Kill(-group, 0) == syscall.ESRCH {
+		return false
+	}
+	for _, p := range processes() {
+		if p.group == group && p.state != "Z" && p.state != "X" {
+			return true
 		}
-		stat, _ := os.ReadFile("/proc/" + p.Name() + "/stat") // it may have ended
-		if fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
-			found = append(found, number)
+	}
+	return false
+}
+
+// children lists the processes whose parent is pid.
+func children(pid int) (found []int) {
+	for _, p := range processes() {
+		if p.parent == pid {
+			found = append(found, p.pid)
 		}
 	}
 	return found
+}
+
+// process is what proc(5) says of one.
+type process struct {
+	pid, parent, group int
+	state              string
+}
+
+// processes lists all that there are. State, parent and group stand behind the name, which may hold anything.
+func processes() (all []process) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		stat, _ := os.ReadFile("/proc/" + e.Name() + "/stat") // it may have ended
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if len(fields) < 3 {
+			continue
+		}
+		parent, _ := strconv.Atoi(fields[1])
+		group, _ := strconv.Atoi(fields[2])
+		all = append(all, process{pid, parent, group, fields[0]})
+	}
+	return all
 }

@@ -21,6 +21,9 @@ const DefaultLimit = 600 * time.Second
 // left in the background.
 const grace = 500 * time.Millisecond
 
+// patience bounds how long the end of what was killed is awaited.
+const patience = 3 * time.Second
+
 // base is all that a script finds in its environment besides its Job's Env, which may replace any of it. /tmp is the only folder
 // that a Lambda function can write.
 var base = map[string]string{
@@ -62,11 +65,22 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("the script ran over its limit of %gs", e.Limit.Seconds())
 }
 
-// Run runs a script in a process group of its own and waits for its end. When ctx ends or the limit is reached, the group gets
-// SIGTERM, and SIGKILL half a second later. Whatever the script leaves in its group is killed when it ends, however it ends. A process
-// that left the group isn't waited for, and is killed where the Job is Alone. Standard input is empty.
+// EndsWithin is how long after the end of Run's context the script's group may still be at work.
+const EndsWithin = grace + patience
+
+// AliveError reports that processes of a script did not end, although they were killed: one may hang in the kernel.
+type AliveError struct{ Group int }
+
+// Error implements error.
+func (e *AliveError) Error() string {
+	return fmt.Sprintf("processes of the script's group %d were killed and did not end within %s", e.Group, patience)
+}
+
+// Run runs a script in a process group of its own and waits for the group's end. When ctx ends or the limit is reached, the group gets
+// SIGTERM, and SIGKILL half a second later. Whatever the script leaves in its group is killed when it ends, however it ends, and when
+// this process dies. A process that left the group isn't waited for, and is killed where the Job is Alone. Standard input is empty.
 //
-// The error is an *ExitError, a *LimitError, or context.Cause(ctx), or tells why the script could not be started.
+// The error is an *ExitError, a *LimitError, an *AliveError, or context.Cause(ctx), or tells why the script could not be started.
 func Run(ctx context.Context, j Job) error {
 	if j.Limit <= 0 {
 		j.Limit = DefaultLimit
@@ -90,15 +104,35 @@ func Run(ctx context.Context, j Job) error {
 		adopt()
 		defer endLeft()
 	}
+	guard, err := startGuard()
+	if err != nil {
+		return fmt.Errorf("start the script's guard: %w", err)
+	}
+	defer guard.dismiss()
 	defer anchor()()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the script in %q: %w", j.Dir, err) // without Dir, its lack would read as that of sh
 	}
-	err := cmd.Wait()
+	group := cmd.Process.Pid
+	guard.watch(group)
+	err = cmd.Wait()
+	if !killGroup(group) {
+		return &AliveError{group}
+	}
+	return verdict(ctx, err)
+}
+
+// killGroup kills what is left of a group and waits until none of it runs. It reports whether that came about within patience.
+func killGroup(group int) bool {
 	// Nobody else can have the number yet: while a member lives it stays the group's, and if none does the kernel hands numbers
 	// out in a circle.
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	return verdict(ctx, err)
+	_ = syscall.Kill(-group, syscall.SIGKILL)
+	for end := time.Now().Add(patience); groupRuns(group); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
 }
 
 // verdict makes an error of what Wait said. A script that ended well just before it was told to stop has ended well.

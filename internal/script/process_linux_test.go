@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -42,5 +43,31 @@ func TestRunAlone(t *testing.T) {
 				t.Errorf("children are left, if only dead ones: %s", text)
 			}
 		})
+	}
+}
+
+// TestRunWaitsForTheGroup: when Run returns, no process of the script's group can do anything more.
+func TestRunWaitsForTheGroup(t *testing.T) {
+	for range 5 {
+		dir := t.TempDir()
+		err := script.Run(t.Context(), script.Job{Dir: dir, Command: `
+			echo $$ > group
+			for i in 1 2 3 4 5 6 7 8; do (trap '' TERM; while :; do :; done) & done
+			sleep 0.05`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "group"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, file := range stats {
+			stat, _ := os.ReadFile(file) // it may have ended
+			fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+			if len(fields) > 2 && fields[2] == strings.TrimSpace(string(text)) && fields[0] != "Z" && fields[0] != "X" {
+				t.Errorf("%s runs on: %s", file, stat)
+			}
+		}
 	}
 }
