@@ -75,6 +75,7 @@ type Deployment struct {
 
 	Rebuild   bool              `json:"rebuild,omitempty"`         // build anew, whatever was built of the commit
 	Variables map[string]string `json:"build_variables,omitempty"` // the app's for tests and builds, as they were when it was asked for
+	Scripts   *ScriptSlot       `json:"script_slot,omitempty"`     // which run of a stage may have a script at work. The API doesn't show it
 
 	Version int64 `json:"version"` // grows with every write; the store's compare-and-swap
 }

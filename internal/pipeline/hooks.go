@@ -38,6 +38,9 @@ func (h *Hooks) run(ctx context.Context, b *bench, point string) error {
 	}
 	hooks := b.d.Config.Hooks.At(point)
 	err := b.shop.update(ctx, b.st, b.d, func(d *deploy.Deployment) error {
+		if err := b.st.claim(d, b.stage); err != nil {
+			return err
+		}
 		d.HooksRun = append(d.HooksRun, point)
 		return nil
 	})
@@ -71,6 +74,9 @@ func (h *Hooks) one(ctx context.Context, b *bench, point string, hook deploy.Hoo
 	ctx, stop := context.WithTimeout(ctx, b.limit(ctx)) // as a script's
 	defer stop()
 	if hook.Function != "" {
+		if err := b.shop.mayStart(ctx, b.st, b.d, b.stage); err != nil {
+			return err
+		}
 		return h.Functions.Invoke(ctx, hook.Function, payload)
 	}
 	return h.Events.Put(ctx, hook.Event, payload)

@@ -31,7 +31,10 @@ type State struct {
 	Status      deploy.Status  `json:"status"`       // set by Settle
 	Error       Failure        `json:"error"`        // as Catch writes it, or as Settle words it for Fail
 
-	attempt int // of the stage at work; 0 until its record says that it began
+	attempt  int       // of the stage at work; 0 until its record says that it began
+	run      string    // of the stage at work, as the script slot names it; "" until it claimed the slot
+	claiming string    // what run will be, once the claim is written
+	seen     time.Time // begin of the last read or write of the record that found the slot this run's
 }
 
 // Failure is an error as Step Functions hands it on: its name, and a cause that is text, or JSON from a function.
@@ -136,12 +139,16 @@ func cancelled(d *deploy.Deployment) error {
 
 // update writes to the record as long as it belongs to this execution.
 func (k *Desk) update(ctx context.Context, st *State, d *deploy.Deployment, change func(*deploy.Deployment) error) error {
-	return k.Records.Update(ctx, d, func(d *deploy.Deployment) error {
+	err := k.Records.Update(ctx, d, func(d *deploy.Deployment) error {
 		if err := mine(st, d); err != nil {
 			return err
 		}
 		return change(d)
 	})
+	if err == nil && st.claiming != "" {
+		st.run, st.claiming = st.claiming, ""
+	}
+	return err
 }
 
 // still gives what tells, while a stage is at work, whether its deployment is at this stage yet, in this attempt and by this
@@ -215,6 +222,11 @@ func (k *Desk) begin(ctx context.Context, st *State, d *deploy.Deployment, name 
 		if err := cancelled(d); err != nil {
 			return err
 		}
+		if fresh && runsScripts(d, name) {
+			if err := st.claim(d, name); err != nil {
+				return err
+			}
+		}
 		if fresh {
 			d.Begin(name, k.Now())
 		}
@@ -261,6 +273,7 @@ func (k *Desk) finish(ctx context.Context, st *State, d *deploy.Deployment, e en
 		if e.attempt > 0 && (s == nil || s.Attempt != e.attempt) {
 			return deploy.Errorf(deploy.Fenced, "", "%s of %s was begun again", e.name, d.ID)
 		}
+		d.FreeScripts(st.name())
 		if e.err != nil {
 			d.Finish(e.name, deploy.StageFailed, k.Now())
 			d.Fail(deploy.KindOf(e.err), e.err.Error())
@@ -274,6 +287,9 @@ func (k *Desk) finish(ctx context.Context, st *State, d *deploy.Deployment, e en
 		d.Log(k.Now(), "%s %s%s", e.name, e.outcome, e.said)
 		return nil
 	})
+	if err != nil {
+		k.free(ctx, st, d)
+	}
 	if e.err != nil {
 		return e.err
 	}

@@ -38,6 +38,11 @@ func (r *Rollback) Run(ctx context.Context, call Call) (*State, error) {
 				return err
 			}
 		}
+		if d.Scripts != nil || runsScripts(d, "rollback") {
+			if err := st.claim(d, "rollback"); err != nil {
+				return err
+			}
+		}
 		d.Healthy = false
 		d.Begin("rollback", r.Now())
 		return nil

@@ -33,6 +33,9 @@ func (s *Settle) Run(ctx context.Context, call Call) (*State, error) {
 		if err := s.before(ctx, st, d); err != nil {
 			return nil, err
 		}
+		if err := s.ended(ctx, st, d); err != nil {
+			return nil, err
+		}
 		found, err := s.confirm(ctx, at)
 		if err != nil {
 			return nil, err
@@ -208,6 +211,9 @@ func (s *Settle) settle(ctx context.Context, st *State, at *deploy.Place, other 
 		if d.Execution != execution {
 			return lost(d)
 		}
+		if err := s.quiet(st, d); err != nil {
+			return err
+		}
 		s.note(d, other)
 		var status deploy.Status
 		if status, dirty = outcome(d); other != nil && other.err != nil {
@@ -294,6 +300,7 @@ func (s *Settle) write(h *deploy.Head, d *deploy.Deployment, status deploy.Statu
 	for i := range d.Stages {
 		d.Finish(d.Stages[i].Name, deploy.StageFailed, now)
 	}
+	d.Scripts = nil
 	if d.Dirty = dirty; dirty {
 		d.Repair = fmt.Sprintf("slipway rollback %s", d.ID)
 	}

@@ -26,6 +26,7 @@ type Workshop struct {
 	Alone     bool                                // the process runs nothing but scripts, so that what one leaves is ended wherever it hides
 	Cache     string                              // folder that outlives a script, for compilers' caches; "" for none
 	Output    func(ctx context.Context, stream string) io.WriteCloser
+	Patience  time.Duration // a script goes on while its record can't be read; 0: recordPatience
 }
 
 // Artifacts keeps what builds made.
@@ -40,9 +41,6 @@ type Artifacts interface {
 type Secrets interface {
 	Resolve(ctx context.Context, vars map[string]string) (resolved map[string]string, hidden []string, err error)
 }
-
-// pollEvery is how often a running script's deployment is asked whether somebody cancelled it.
-const pollEvery = 500 * time.Millisecond
 
 // margin is what a script leaves of its function's time, for its output and the record.
 const margin = 10 * time.Second
@@ -221,6 +219,9 @@ func (b *bench) run(ctx context.Context, kind deploy.Kind, name, command string)
 	if err != nil {
 		return err
 	}
+	if err := b.shop.mayStart(ctx, b.st, b.d, b.stage); err != nil {
+		return err
+	}
 	out := b.shop.Output(context.WithoutCancel(ctx), b.d.ID)
 	masked := script.Mask(out, hidden)
 	_, _ = io.WriteString(masked, "--- "+name+"\n")
@@ -233,7 +234,20 @@ func (b *bench) run(ctx context.Context, kind deploy.Kind, name, command string)
 	if err == nil {
 		return nil
 	}
-	if k := deploy.KindOf(err); k == deploy.Cancelled || k == deploy.Fenced {
+	return b.failed(ctx, kind, name, err)
+}
+
+// failed words a script's error. If another run took the slot over, it waits for this script's end and is told of it at once.
+func (b *bench) failed(ctx context.Context, kind deploy.Kind, name string, err error) error {
+	var alive *script.AliveError
+	if errors.As(err, &alive) {
+		b.st.run, b.st.claiming = "", "" // so that the slot is not freed
+	}
+	switch deploy.KindOf(err) {
+	case deploy.Fenced:
+		b.shop.free(ctx, b.st, b.d)
+		return err
+	case deploy.Cancelled:
 		return err
 	}
 	return deploy.Errorf(kind, name+" script", "%w", err)
@@ -246,45 +260,4 @@ func (b *bench) limit(ctx context.Context) time.Duration {
 		limit = min(limit, time.Until(deadline)-margin)
 	}
 	return max(limit, time.Second)
-}
-
-// watch gives a context that ends when the deployment is cancelled, or this run of its stage is no longer the one that
-// counts. On the way back a cancel changes nothing: what was begun is undone to the end.
-func (b *bench) watch(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(pollEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if err := b.stopped(ctx); err != nil {
-					cancel(err)
-					return
-				}
-			}
-		}
-	}()
-	return ctx, func() { cancel(nil); <-ended }
-}
-
-func (b *bench) stopped(ctx context.Context) error {
-	d, err := b.shop.Records.Deployment(ctx, b.d.ID)
-	if err != nil {
-		return nil //nolint:nilerr // the script goes on while the table can't be read
-	}
-	if err := mine(b.st, d); err != nil {
-		return err
-	}
-	if s := d.Stage(b.stage); s != nil && s.Attempt != b.attempt {
-		return deploy.Errorf(deploy.Fenced, "", "%s of %s was begun again", b.stage, d.ID)
-	}
-	if b.st.Back {
-		return nil
-	}
-	return cancelled(d)
 }
