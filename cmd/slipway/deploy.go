@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,9 +15,8 @@ import (
 
 type deployOptions struct {
 	*program
-	app, env, ref string
-	force, wait   bool
-	rebuild       bool
+	app, environment, ref, branch string
+	force, wait, rebuild          bool
 }
 
 func newDeploy(p *program) *cobra.Command {
@@ -28,19 +29,47 @@ changed in the working tree. It is bundled and uploaded, then tested, built, put
 live and checked; a bad release is taken back.
 
 An app whose source is a git server gets no upload: the commit is fetched from there,
-so push it first.`,
-		Example: "  slipway deploy --wait\n  slipway deploy --app shop --env staging --ref v1.4.0",
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return opts.run(cmd.Context()) },
+so push it first.
+
+Where an environment takes only some branches, the commit's is the one of --branch,
+else of --ref, else what the CI system says of this very commit (GITHUB_REF_NAME,
+CI_COMMIT_BRANCH, BUILDKITE_BRANCH and others; never a pull request's), else the one
+that is checked out, else the only such branch here, or of a remote as last fetched,
+that has the commit.`,
+		Example: "  slipway deploy --wait\n  slipway deploy --app shop --env staging --ref v1.4.0\n  slipway deploy --ref origin/main\n" +
+			"  slipway deploy --branch main",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := opts.arguments(cmd); err != nil {
+				return usageError{err}
+			}
+			return opts.run(cmd.Context())
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.app, "app", "", "which app (default the only one)")
-	flags.StringVar(&opts.env, "env", "", "which environment (default the only one)")
+	flags.StringVar(&opts.environment, "env", "", "which environment (default the only one)")
 	flags.StringVar(&opts.ref, "ref", "HEAD", "which commit: a branch, a tag, an id")
+	flags.StringVar(&opts.branch, "branch", "", "the branch that the commit is on (default as above)")
 	flags.BoolVar(&opts.force, "force", false, "skip the tests")
 	flags.BoolVar(&opts.rebuild, "rebuild", false, "build it anew, whatever was built of the commit")
 	flags.BoolVar(&opts.wait, "wait", false, "show the progress; exit 3 when it doesn't succeed")
 	return cmd
+}
+
+// arguments checks the flags: an empty branch is a variable of a script that isn't set.
+func (o *deployOptions) arguments(cmd *cobra.Command) error {
+	name := strings.TrimPrefix(o.branch, "refs/heads/")
+	switch {
+	case !cmd.Flags().Changed("branch"):
+		return nil
+	case name == "" || strings.HasPrefix(name, "refs/"):
+		return fmt.Errorf("--branch %q is not a branch; want its name, like main", o.branch)
+	}
+	if err := deploy.CheckBranch(name); err != nil {
+		return fmt.Errorf("--branch: %w", errors.Unwrap(err))
+	}
+	return nil
 }
 
 func (o *deployOptions) run(ctx context.Context) error {
@@ -52,14 +81,25 @@ func (o *deployOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	environment, err := chooseEnvironment(a, o.env)
+	environment, err := chooseEnvironment(a, o.environment)
 	if err != nil {
 		return err
 	}
-	commit, err := o.commit(ctx, c, a)
+	settings, err := a.Environment(environment)
 	if err != nil {
 		return err
 	}
+	commit, pushed, err := source.Resolve(ctx, o.dir, o.ref)
+	if err != nil {
+		return err
+	}
+	if commit.Branch, err = o.chooseBranch(ctx, commit, environment, settings); err != nil {
+		return err
+	}
+	if err := o.bring(ctx, c, a, commit, pushed); err != nil {
+		return err
+	}
+
 	request := api.DeploymentRequest{App: a.Name, Environment: environment, CommitSHA: commit.SHA, Branch: commit.Branch, Force: o.force, Rebuild: o.rebuild}
 	var d deploy.Deployment
 	if err := c.create(ctx, "/v1/deployments", request, &d); err != nil {
@@ -68,16 +108,16 @@ func (o *deployOptions) run(ctx context.Context) error {
 	return o.started(ctx, c, &d, o.wait)
 }
 
-// commit uploads the commit, or where the app's commits are fetched, only finds out which it is.
-func (o *deployOptions) commit(ctx context.Context, c *client, a *deploy.App) (source.Commit, error) {
+// bring uploads the commit, or where the app's commits are fetched, only says where it isn't pushed.
+func (o *deployOptions) bring(ctx context.Context, c *client, a *deploy.App, commit source.Commit, pushed bool) error {
 	if a.Source.Uploaded() {
-		return o.upload(ctx, c.place, a, o.ref)
+		_, err := o.upload(ctx, c.place, a, commit.SHA)
+		return err
 	}
-	commit, pushed, err := source.Resolve(ctx, o.dir, o.ref)
-	if err == nil && !pushed {
+	if !pushed {
 		fmt.Fprintf(o.err, "No branch of a remote is known here to have %s. %s fetches its commits: push it first.\n", deploy.ShortCommit(commit.SHA), a.Name)
 	}
-	return commit, err
+	return nil
 }
 
 // started shows a deployment that has begun, and waits for its end where that is wanted.

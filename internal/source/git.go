@@ -16,7 +16,7 @@ import (
 // Commit is what Pack packed.
 type Commit struct {
 	SHA     string // full
-	Branch  string // the local branch that was asked for, or that HEAD is on; "" when it is neither
+	Branch  string // the branch that was asked for, local or a remote's, or that HEAD is on; "" where there is none
 	Subject string // the message's first line
 }
 
@@ -84,10 +84,7 @@ func (g git) branch(ref string) string {
 		args = []string{"symbolic-ref", "--quiet", "HEAD"}
 	}
 	full, _ := g.run(args...)
-	if branch, ok := strings.CutPrefix(full, "refs/heads/"); ok {
-		return branch
-	}
-	return ""
+	return g.branchOf(full)
 }
 
 func (g git) archive(sha string, w io.Writer) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -184,5 +185,37 @@ func TestPackFailingWriter(t *testing.T) {
 	cancel(io.ErrNoProgress)
 	if _, err := source.Pack(ctx, r.dir, "", io.Discard); !errors.Is(err, io.ErrNoProgress) {
 		t.Errorf("cancelled: got %v", err)
+	}
+}
+
+// TestBranches finds the branches of a commit that is not checked out by a branch's name.
+func TestBranches(t *testing.T) {
+	r := newRepository(t)
+	r.write("a", "1")
+	first := r.commit("one")
+	r.git("branch", "release/1")
+	r.write("a", "2")
+	second := r.commit("two")
+	r.git("remote", "add", "team/up", ".")
+	r.git("fetch", "-q", "team/up")
+	r.git("remote", "set-head", "team/up", "main")
+	r.git("branch", "-q", "local")
+	r.git("checkout", "-q", "--detach")
+	r.git("branch", "-q", "-D", "main")
+
+	for commit, want := range map[string]string{first: "release/1 true", second: "local main true"} {
+		names, tip, err := source.Branches(t.Context(), r.dir, commit)
+		if got := fmt.Sprintf("%s %v", strings.Join(names, " "), tip); got != want || err != nil {
+			t.Errorf("%s: %s, want %s; %v", commit, got, want, err)
+		}
+	}
+	r.git("branch", "-q", "-D", "release/1")
+	r.git("update-ref", "-d", "refs/remotes/team/up/release/1")
+	if names, tip, err := source.Branches(t.Context(), r.dir, first); strings.Join(names, " ") != "local main" || tip || err != nil {
+		t.Errorf("that contain it: %v %v, %v", names, tip, err)
+	}
+	c, _, err := source.Resolve(t.Context(), r.dir, "team/up/main")
+	if err != nil || c.Branch != "main" || c.SHA != second {
+		t.Errorf("a remote's branch: %+v, %v", c, err)
 	}
 }
