@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -31,45 +30,88 @@ func (w *Writer) run() {
 	}
 }
 
-// take removes the next batch from what waits. Now that there is room, it says what had none.
-func (w *Writer) take() []types.InputLogEvent {
+// take removes the next batch from what waits, and moves the latest lines up once there is room for them.
+func (w *Writer) take() []queued {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n, size := fits(w.pending)
-	batch := slices.Clone(w.pending[:n])
-	w.pending = slices.Delete(w.pending, 0, n)
-	w.bytes -= size
-	if w.dropped > 0 {
-		w.accept(fmt.Sprintf("[slipway: %d lines dropped here; CloudWatch Logs was slower than the script]", w.dropped))
-		w.dropped = 0
+	batch := w.pending.take()
+	if w.pending.bytes+w.tail.bytes <= maxPending {
+		w.join()
+	}
+	if len(batch) == 0 {
+		batch = w.pending.take()
 	}
 	return batch
 }
 
-// fits tells how many of the events, from the first, PutLogEvents takes at once, and their size as it counts.
-func fits(events []types.InputLogEvent) (n, size int) {
-	for _, e := range events {
-		more := len(*e.Message) + eventOverhead
-		if n == maxEvents || size+more > maxBatch || *e.Timestamp-*events[0].Timestamp >= maxSpan.Milliseconds() {
-			break
-		}
-		n, size = n+1, size+more
+// join puts the latest lines behind those that wait, with a word in the gap.
+func (w *Writer) join() {
+	if w.dropped > 0 {
+		w.pending.add(w.gap())
+		w.dropped = 0
 	}
-	return n, size
+	for _, line := range w.tail.lines {
+		w.pending.add(line)
+	}
+	w.tail = queue{}
 }
 
-// deliver tries until the service has the batch, refuses it for good, or Close's time is over. A batch whose answer was lost may
+// gap is the line that stands for those that were dropped.
+func (w *Writer) gap() queued {
+	text := fmt.Sprintf("[slipway: %d lines dropped here; CloudWatch Logs was slower than the script]", w.dropped)
+	at := w.last
+	if len(w.tail.lines) > 0 {
+		at = *w.tail.lines[0].Timestamp
+	}
+	return queued{InputLogEvent: types.InputLogEvent{Timestamp: &at, Message: &text}, stands: w.dropped}
+}
+
+// keepLastWords gives up what waits but for the latest lines, and the call that is under way, so that those have the rest of Close's
+// time. Where nothing waits, they are in that call.
+func (w *Writer) keepLastWords() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.pending.lines)+len(w.tail.lines) == 0 {
+		return
+	}
+	w.shorten(nil)
+	w.hurry()
+}
+
+// shorten keeps the latest lines of a batch and of what waits behind it.
+func (w *Writer) shorten(batch []queued) {
+	var all queue
+	for _, lines := range [][]queued{batch, w.pending.lines, w.tail.lines} {
+		for _, line := range lines {
+			all.add(line)
+		}
+	}
+	w.dropped += all.keep(lastWords)
+	w.pending, w.tail = queue{}, all
+}
+
+// deliver tries until the service has the batch, refuses it for good, or the time for it is over. A batch whose answer was lost may
 // arrive twice.
-func (w *Writer) deliver(batch []types.InputLogEvent) {
+func (w *Writer) deliver(batch []queued) {
+	ctx := w.early
+	if ctx.Err() != nil {
+		ctx = w.ctx
+	}
 	for {
-		err := w.put(batch)
+		err := w.put(ctx, batch)
 		if err == nil {
 			return
 		}
-		if transient(err) && w.pause() {
+		if ctx.Err() != nil && w.ctx.Err() == nil { // given up, but its end may be among the last words
+			w.mu.Lock()
+			w.shorten(batch)
+			w.mu.Unlock()
+			return
+		}
+		if transient(err) && pause(ctx) {
 			continue
 		}
-		w.lost += len(batch)
+		w.lost += stand(batch)
 		if w.cause == nil {
 			w.cause = err
 		}
@@ -77,19 +119,21 @@ func (w *Writer) deliver(batch []types.InputLogEvent) {
 	}
 }
 
-func (w *Writer) pause() bool {
+// pause waits before the next try; false where the time is over. The end of the time for all but the last words is found by the next
+// try.
+func pause(ctx context.Context) bool {
 	select {
 	case <-time.After(interval):
 		return true
-	case <-w.ctx.Done():
+	case <-ctx.Done():
 		return false
 	}
 }
 
-func (w *Writer) put(batch []types.InputLogEvent) error {
-	ctx, cancel := context.WithTimeout(w.ctx, callTime)
+func (w *Writer) put(ctx context.Context, batch []queued) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	in := &cloudwatchlogs.PutLogEventsInput{LogGroupName: &w.log.group, LogStreamName: &w.stream, LogEvents: batch}
+	in := &cloudwatchlogs.PutLogEventsInput{LogGroupName: &w.log.group, LogStreamName: &w.stream, LogEvents: events(batch)}
 	out, err := w.log.client.PutLogEvents(ctx, in)
 	// The stream lacks only at a deployment's first script.
 	if lacks := (*types.ResourceNotFoundException)(nil); errors.As(err, &lacks) {

@@ -28,12 +28,16 @@ const (
 	interval   = time.Second      // at most between a line and its way to the service
 	callTime   = 10 * time.Second // for one batch, the SDK's retries included
 	closeTime  = 5 * time.Second  // for all that is left at Close
-	maxPending = 4 << 20          // bytes that wait while the service is slow, besides the batch on its way
+	hurryTime  = closeTime / 4    // of it, for what is not the last words
+	maxPending = 3 << 20          // bytes that wait while the service is slow, besides the batch on its way
+	maxTail    = 1 << 20          // bytes of the latest lines that wait behind those
+	lastWords  = 256 << 10        // bytes of the latest lines that Close sends in any case
 )
 
 // Writer takes the output of one deployment. Lines go to the service in batches, from one goroutine, at least once a second.
-// Write never waits for the service and never fails for it: what doesn't fit into memory meanwhile is dropped, and a line in its
-// place says how much. Close must be called.
+// Write never waits for the service and never fails for it. What doesn't fit into memory meanwhile is dropped from the middle: the
+// oldest lines that wait stay, so do the latest, since the last ones say why a script failed; a line in the gap says how many are
+// missing. Close must be called.
 type Writer struct {
 	log    *Log
 	stream string
@@ -41,6 +45,8 @@ type Writer struct {
 
 	ctx    context.Context // of all calls; outlives the caller's, since what a cancelled script said matters most
 	cancel context.CancelFunc
+	early  context.Context // of the calls before Close has to hurry
+	hurry  context.CancelFunc
 	full   chan struct{} // a whole batch waits
 	close  chan struct{}
 	closed sync.Once
@@ -50,10 +56,10 @@ type Writer struct {
 
 	mu      sync.Mutex
 	line    []byte // not yet ended, at most MaxText and a bit
-	pending []types.InputLogEvent
-	bytes   int   // of pending, as the service counts
+	pending queue
+	tail    queue // the latest lines, behind pending and the gap, where pending is full
+	dropped int   // lines that are missing in the gap
 	last    int64 // Unix milliseconds of the latest event
-	dropped int   // lines since the last accepted one
 	ended   bool
 }
 
@@ -63,6 +69,7 @@ func (l *Log) Writer(ctx context.Context, stream string, now func() time.Time) *
 	w := &Writer{log: l, stream: stream, now: now,
 		full: make(chan struct{}, 1), close: make(chan struct{}), done: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	w.early, w.hurry = context.WithCancel(w.ctx)
 	go w.run()
 	return w
 }
@@ -81,7 +88,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 			w.endLine()
 		}
 	}
-	if w.bytes >= maxBatch {
+	if w.pending.bytes >= maxBatch {
 		select {
 		case w.full <- struct{}{}:
 		default:
@@ -90,8 +97,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close sends what is left, for at most 5 s, and ends the goroutine. Its error tells how many lines were lost to the service's
-// errors, and the first of those. Closing again does nothing and gives the same error.
+// Close sends what is left, for at most 5 s, and ends the goroutine. Where the service is slow, the last words go first: after a quarter
+// of that time all but them is dropped. The error tells how many lines were lost to the service's errors, and the first of those.
+// Closing again does nothing and gives the same error.
 func (w *Writer) Close() error {
 	w.closed.Do(func() {
 		w.mu.Lock()
@@ -100,8 +108,9 @@ func (w *Writer) Close() error {
 			w.endLine()
 		}
 		w.mu.Unlock()
-		timer := time.AfterFunc(closeTime, w.cancel)
-		defer timer.Stop()
+		late, last := time.AfterFunc(hurryTime, w.keepLastWords), time.AfterFunc(closeTime, w.cancel)
+		defer late.Stop()
+		defer last.Stop()
 		close(w.close)
 		<-w.done
 		w.cancel()
@@ -112,7 +121,7 @@ func (w *Writer) Close() error {
 	return nil
 }
 
-// endLine accepts the line or drops it.
+// endLine takes the line in.
 func (w *Writer) endLine() {
 	text := strings.ToValidUTF8(string(bytes.TrimSuffix(w.line, []byte("\r"))), "\uFFFD")
 	w.line = w.line[:0]
@@ -120,15 +129,14 @@ func (w *Writer) endLine() {
 		text = " " // the service takes no empty event
 	}
 	text = deploy.Cut(quiet(text), MaxText)
-	if w.dropped > 0 || w.bytes+len(text)+eventOverhead > maxPending {
-		w.dropped++
+
+	w.last = max(w.last, w.now().UnixMilli())
+	line := queued{InputLogEvent: types.InputLogEvent{Timestamp: aws.Int64(w.last), Message: &text}, stands: 1}
+	if len(w.tail.lines) == 0 && w.pending.bytes+line.size() <= maxPending {
+		w.pending.add(line)
 		return
 	}
-	w.accept(text)
-}
 
-func (w *Writer) accept(text string) {
-	w.last = max(w.last, w.now().UnixMilli())
-	w.pending = append(w.pending, types.InputLogEvent{Timestamp: aws.Int64(w.last), Message: &text})
-	w.bytes += len(text) + eventOverhead
+	w.tail.add(line)
+	w.dropped += w.tail.keep(maxTail)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -242,24 +243,94 @@ func TestWriterNeverBlocksOnASlowService(t *testing.T) {
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
-		kept, dropped, said := 0, 0, false
-		for i, got := range s.lines() {
-			switch {
-			case got+"\n" == line:
-				kept++
-			case strings.HasPrefix(got, "[slipway: "):
-				_, err := fmt.Sscanf(got, "[slipway: %d lines dropped here", &dropped)
-				said = err == nil && i == kept
-			}
+		kept, dropped, gaps := gaps(t, s.lines())
+		if kept < 40 || kept+dropped != 402 || gaps < 1 {
+			t.Errorf("%d kept, %d dropped in %d gaps", kept, dropped, gaps)
 		}
-		if kept < 40 || kept+dropped != 401 || !said {
-			t.Errorf("%d kept, %d dropped, said in its place: %v", kept, dropped, said)
-		}
-		if lines := s.lines(); lines[len(lines)-1] != "after" {
-			t.Errorf("ends in %.20q", lines[len(lines)-1])
+		if lines := s.lines(); strings.Join(lines[len(lines)-2:], "|") != "short, but behind what was dropped|after" {
+			t.Errorf("ends in %.20q", lines[len(lines)-2:])
 		}
 	})
 }
+
+// gaps counts the lines that arrived, those that are said to be missing, and the places where.
+func gaps(t *testing.T, lines []string) (kept, dropped, gaps int) {
+	t.Helper()
+	for i, line := range lines {
+		if !strings.HasPrefix(line, "[slipway: ") {
+			kept++
+			continue
+		}
+		n := 0
+		if _, err := fmt.Sscanf(line, "[slipway: %d lines dropped here", &n); err != nil || n == 0 || i == 0 || i == len(lines)-1 {
+			t.Errorf("line %d of %d: %q", i, len(lines), line)
+		}
+		dropped, gaps = dropped+n, gaps+1
+	}
+	return kept, dropped, gaps
+}
+
+// TestWriterKeepsTheEnd: however loud and however slow, the first lines and the last ones arrive, in their order, and what is missing
+// between them is counted. The last ones arrive where the writer is closed right behind them, as when a script is ended.
+func TestWriterKeepsTheEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		delay, before time.Duration // of a call; between the flood and the end
+		lines, size   int
+		complete      bool
+	}{
+		"a quick service":                   {time.Millisecond, 0, 20_000, 40, true},
+		"a flood":                           {time.Millisecond, 0, 400_000, 40, false},
+		"a flood to a slow service":         {time.Second, 0, 400_000, 40, false},
+		"a slower one":                      {2 * time.Second, 0, 400_000, 40, false},
+		"one that takes most of the time":   {3500 * time.Millisecond, 0, 400_000, 40, false},
+		"the end comes while a call is out": {3 * time.Second, 500 * time.Millisecond, 400_000, 40, false},
+		"the end comes later":               {3 * time.Second, 10 * time.Second, 400_000, 40, false},
+		"long lines":                        {time.Second, 0, 400, 60_000, false},
+		"few lines, slowly":                 {3500 * time.Millisecond, 0, 3, 40, true},
+		"more than the last words, slowly":  {3 * time.Second, 1100 * time.Millisecond, 8_000, 40, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &service{delay: c.delay}
+				w := s.log().Writer(t.Context(), "stream", time.Now)
+				_, _ = io.WriteString(w, "--- test\n")
+				time.Sleep(15 * time.Second) // until there is a stream
+				for i := range c.lines {
+					fmt.Fprintf(w, "%08d%s\n", i, strings.Repeat("x", c.size-8))
+				}
+				time.Sleep(c.before)
+				_, _ = io.WriteString(w, "fatal: this is why\nexit 3")
+
+				start := time.Now()
+				err := w.Close()
+				if took := time.Since(start); err != nil || took > closeTime {
+					t.Errorf("Close: %v after %v", err, took)
+				}
+
+				lines := s.lines()
+				if len(lines) < 2 {
+					t.Fatalf("%q arrived", lines)
+				}
+				kept, dropped, _ := gaps(t, lines)
+				if kept+dropped != c.lines+3 || c.complete && dropped > 0 {
+					t.Errorf("%d kept and %d dropped of %d", kept, dropped, c.lines+3)
+				}
+				if end := strings.Join(lines[len(lines)-2:], "|"); end != "fatal: this is why|exit 3" {
+					t.Errorf("ends in %q", end)
+				}
+				if lines[0] != "--- test" {
+					t.Errorf("begins with %.20q", lines[0])
+				}
+				if rest := slices.DeleteFunc(lines[1:len(lines)-2], func(l string) bool { return l[0] == '[' }); !slices.IsSorted(rest) {
+					t.Error("not in their order")
+				}
+			})
+		})
+	}
+}
+
+// closeTime is how long a script's end may wait for its last lines.
+const closeTime = 5 * time.Second
 
 func TestWriterGoesOnAfterFaults(t *testing.T) {
 	for name, fault := range map[string]func(int, string) (int, string){
