@@ -15,7 +15,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/local"
 )
 
-const usage = `usage: local up | down | demo | tools | sam | localstack   (in the repository's root; make does it for you)`
+const usage = `usage: local up | down | demo | emulator | tools | sam | localstack   (in the repository's root; make does it for you)`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -60,6 +60,8 @@ func (p *program) run(ctx context.Context, args []string) error {
 	case "tools":
 		_, err := local.Install(ctx, root, p.say)
 		return err
+	case "emulator":
+		return local.InstallEmulator(ctx, root, p.say)
 	case "localstack":
 		return local.LocalStackLacks()
 	case "sam": // prints where it is, for make

@@ -36,14 +36,14 @@ type server struct {
 
 var servers = map[Engine]server{
 	MiniStack: {
-		title: "MiniStack", kits: []kit{ministackKit, nodeKit}, health: "/_ministack/health", limit: time.Minute,
+		title: "MiniStack", kits: []kit{ministackKit}, health: "/_ministack/health", limit: time.Minute,
 		script: "serve.py", env: (*Cloud).ministackEnv,
 	},
 	LocalStack: {
-		title: "LocalStack", kits: []kit{localstackKit, nodeKit}, health: "/_localstack/health", limit: 2 * time.Minute,
+		title: "LocalStack", kits: []kit{localstackKit}, health: "/_localstack/health", limit: 2 * time.Minute,
 		script: "localstack/serve.py", env: (*Cloud).localstackEnv,
 	},
-	Remote: {title: "the endpoint", kits: []kit{nodeKit}},
+	Remote: {title: "the endpoint"},
 }
 
 // engineOf gives the engine's server; none named is MiniStack.

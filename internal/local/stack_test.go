@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,8 +33,16 @@ const outputs = `{"Slipway":{"Api":"https://a.execute-api.us-east-1.amazonaws.co
 "DeploymentsTable":"d","FlagsTable":"f","FlagsUrl":"https://o.lambda-url.us-east-1.on.aws/","Bucket":"b","EventBus":"e","LogGroup":"/l"},
 "SlipwayShop":{"ShopUrl":"https://s.lambda-url.us-east-1.on.aws/"}}`
 
+func stacks(t *testing.T, text string) (outputs map[string]map[string]string) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &outputs); err != nil {
+		t.Fatal(err)
+	}
+	return outputs
+}
+
 func TestParseOutputs(t *testing.T) {
-	got, err := local.ParseOutputs([]byte(outputs), "http://127.0.0.1:1")
+	got, err := local.ParseOutputs(stacks(t, outputs), "http://127.0.0.1:1")
 	want := local.Outputs{API: "http://127.0.0.1:1/_aws/execute-api/a/prod", StateMachineARN: "arn:m", DeploymentsTable: "d",
 		FlagsTable: "f", FlagsURL: "http://127.0.0.1:1/_aws/lambda-url/o", Bucket: "b", EventBus: "e", LogGroup: "/l", ShopURL: "http://127.0.0.1:1/_aws/lambda-url/s"}
 	if err != nil || got != want {
@@ -41,7 +50,7 @@ func TestParseOutputs(t *testing.T) {
 	}
 	for _, name := range []string{"Api", "StateMachineArn", "DeploymentsTable", "FlagsTable", "FlagsUrl", "Bucket", "EventBus", "LogGroup", "ShopUrl"} {
 		lacking := strings.Replace(outputs, `"`+name+`"`, `"Other"`, 1)
-		if _, err := local.ParseOutputs([]byte(lacking), ""); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := local.ParseOutputs(stacks(t, lacking), ""); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
 		}
 	}

@@ -68,10 +68,17 @@ func venv(python, pins string) [][]string {
 		{"bin/python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement", pins}}
 }
 
-// Install brings MiniStack and the CDK to root/.slipway, in the pinned versions, unless they are there already: then it
-// takes no time. An installation that was cut short is made anew. Two processes may call it at once.
+// Install brings MiniStack, and what only tests and make deploy need (the CDK, asl-validator), to root/.slipway, in the pinned versions,
+// unless they are there already: then it takes no time. An installation that was cut short is made anew. Two processes may call it at
+// once.
 func Install(ctx context.Context, root string, say func(string, ...any)) (Tools, error) {
-	return install(ctx, root, servers[MiniStack].kits, say)
+	return install(ctx, root, []kit{ministackKit, nodeKit}, say)
+}
+
+// InstallEmulator brings MiniStack alone, which is all that the local cloud needs.
+func InstallEmulator(ctx context.Context, root string, say func(string, ...any)) error {
+	_, err := install(ctx, root, servers[MiniStack].kits, say)
+	return err
 }
 
 func install(ctx context.Context, root string, kits []kit, say func(string, ...any)) (Tools, error) {
