@@ -19,12 +19,13 @@ var may = map[string][]string{
 	"machine":      {"deploy"},
 	"hook":         {"deploy"},
 	"remote":       {"deploy"},
+	"retry":        {},
 	"script":       {},
 	"secret":       {"deploy"},
-	"source":       {"deploy"},
+	"source":       {"deploy", "retry"},
 	"flag":         {},
 	"board":        {"deploy", "flag"},
-	"store":        {"board", "deploy"},
+	"store":        {"board", "deploy", "retry"},
 	"traffic":      {"deploy"},
 	"pipeline":     {"deploy", "script"},
 	"ofrep":        {"deploy", "flag"},
@@ -36,7 +37,7 @@ var may = map[string][]string{
 	"api":          {"board", "deploy", "flag", "launch", "problem"},
 	"local":        {"local/emulator"},
 	"asl":          {"deploy"},
-	"boot":         {"deploy", "pipeline", "store"},
+	"boot":         {"deploy", "pipeline", "retry", "store"},
 }
 
 func list(t *testing.T, args ...string) []string {

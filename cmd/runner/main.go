@@ -21,6 +21,7 @@ import (
 
 	"github.com/slipway-cd/slipway/internal/logs"
 	"github.com/slipway-cd/slipway/internal/pipeline"
+	"github.com/slipway-cd/slipway/internal/retry"
 	"github.com/slipway-cd/slipway/internal/secret"
 	"github.com/slipway-cd/slipway/internal/source"
 )
@@ -65,6 +66,7 @@ func open(ctx context.Context) (*pipeline.Job, pipeline.Workshop, error) {
 	if err != nil {
 		return nil, pipeline.Workshop{}, err
 	}
+	retry.Use(&cfg)
 	sources := source.NewS3(s3.NewFromConfig(cfg), os.Getenv("SLIPWAY_BUCKET"))
 	output := logs.New(cloudwatchlogs.NewFromConfig(cfg), os.Getenv("SLIPWAY_LOG_GROUP"))
 	job := &pipeline.Job{Folder: sources, Seal: os.Getenv("SLIPWAY_SEAL")}

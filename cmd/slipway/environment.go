@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/smithy-go/logging"
+
+	"github.com/slipway-cd/slipway/internal/retry"
 )
 
 // localEnv is where a local cloud leaves its variables, below a repository's root.
@@ -58,6 +60,7 @@ func newPlace(text, from string, cfg aws.Config) (*place, error) {
 	if cfg.Region == "" {
 		return nil, errors.New("no AWS region is known; set AWS_REGION")
 	}
+	retry.Use(&cfg)
 	cfg.Logger = logging.Nop{} // it would warn of connections on stderr, between the lines that are for the user; errors come back
 	return &place{api: u, from: from, aws: cfg}, nil
 }

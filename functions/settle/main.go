@@ -16,10 +16,8 @@ import (
 func main() {
 	e := boot.Load()
 	s := e.Store()
-	// Whoever waits for its turn is told by this call alone, and would else wait for an hour, with the turn.
-	tokens := sfn.NewFromConfig(e.AWS, func(o *sfn.Options) { o.RetryMaxAttempts = 6 })
 	e.Start("settle", &pipeline.Settle{
 		Workshop: shop.Workshop(e, s), Hooks: shop.Hooks(e), Heads: s, Targets: shop.Targets(e),
-		Tokens: machine.NewTokens(tokens), Measure: boot.Measure(os.Stdout, time.Now),
+		Tokens: machine.NewTokens(sfn.NewFromConfig(e.AWS)), Measure: boot.Measure(os.Stdout, time.Now),
 	})
 }

@@ -13,9 +13,10 @@ import (
 func main() {
 	e := boot.Load()
 	s := e.Store()
-	// Many deaths at once, as after a failure of the whole region, must not eat up what Step Functions answers to others.
+	// Many deaths at once, as after a failure of the whole region, must not eat up what Step Functions answers to others. What this call
+	// doesn't get done, the next one a minute later does.
 	calm := e.AWS.Copy()
-	calm.RetryMode = aws.RetryModeAdaptive // among a client's own options it comes too late
+	calm.Retryer, calm.RetryMode = nil, aws.RetryModeAdaptive // among a client's own options it comes too late
 	sweep := pipeline.Sweep{Desk: e.Desk(s), Heads: s, Open: s.Open, Executions: machine.NewExecutions(sfn.NewFromConfig(calm), e.Get("SLIPWAY_STATE_MACHINE_ARN"))}
 	e.StartEvents("sweep", sweep.Run)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/slipway-cd/slipway/internal/pipeline"
+	"github.com/slipway-cd/slipway/internal/retry"
 	"github.com/slipway-cd/slipway/internal/store"
 )
 
@@ -33,15 +35,24 @@ type Env struct {
 func Load() *Env {
 	cfg := aws.Config{
 		Region: os.Getenv("AWS_REGION"), Credentials: aws.CredentialsProviderFunc(credentials),
-		HTTPClient:                 awshttp.NewBuildableClient(), // one for all services
+		HTTPClient:                 awshttp.NewBuildableClient().WithTransportOptions(answerInTime), // one for all services
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
 	}
 	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" {
 		cfg.BaseEndpoint = &endpoint
 	}
+	retry.Use(&cfg)
 	return &Env{AWS: cfg, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil))}
 }
+
+// answerTimeout is how long one attempt of a call waits for the beginning of an answer, before the next.
+const answerTimeout = 30 * time.Second
+
+func answerInTime(t *http.Transport) { t.ResponseHeaderTimeout = answerTimeout }
+
+// Patient makes a client wait for an answer as long as its caller does: for calls that do their work before they answer.
+func Patient() aws.HTTPClient { return awshttp.NewBuildableClient() }
 
 // Endpoint is where a service is, by its name in the SDK's variables: the local cloud has not all of them. Nil is the service's own.
 func (e *Env) Endpoint(service string) *string {

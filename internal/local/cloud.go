@@ -48,6 +48,9 @@ type Options struct {
 	Port   int                  // to bind if it is free, else any other; 0: any
 	Log    string               // file for the emulator's output; "": ENGINE.log in its state folder
 	Say    func(string, ...any) // told what takes long; nil: nobody
+
+	// Through is where MiniStack's functions call AWS, in place of the cloud itself: a proxy of a test's.
+	Through string
 }
 
 // Cloud is a running emulator.
@@ -62,6 +65,7 @@ type Cloud struct {
 	server  server
 	root    string
 	tools   Tools
+	through string
 	private bool
 	say     func(string, ...any)
 	run     record
@@ -107,7 +111,7 @@ func prepare(o Options) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cloud{root: root, private: o.State == "", State: o.State, Log: o.Log, say: o.Say, site: o.Remote}
+	c := &Cloud{root: root, private: o.State == "", State: o.State, Log: o.Log, say: o.Say, site: o.Remote, through: o.Through}
 	if c.Engine, c.server, err = engineOf(o.Engine); err != nil {
 		return nil, err
 	}

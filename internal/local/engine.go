@@ -75,6 +75,9 @@ func (c *Cloud) serverEnv() ([]string, error) {
 	if c.private {
 		env = append(env, "SLIPWAY_TETHER="+c.State)
 	}
+	if c.through != "" {
+		env = append(env, "AWS_ENDPOINT_URL="+c.through)
+	}
 	own, err := c.server.env(c)
 	return append(env, own...), err
 }

@@ -30,7 +30,7 @@ func (a *Admit) Run(ctx context.Context, call Call) (*State, error) {
 	}
 	st = &State{}
 	_ = json.Unmarshal(call.State, st)
-	if refused := a.Tokens.Refuse(ctx, call.Token, deploy.KindOf(err), err.Error()); refused != nil {
+	if refused := unlessDead(a.Tokens.Refuse(ctx, call.Token, deploy.KindOf(err), err.Error())); refused != nil {
 		return nil, fmt.Errorf("%w (and the machine could not be told: %w)", err, refused)
 	}
 	return st, nil
@@ -133,7 +133,16 @@ func (a *Admit) answer(ctx context.Context, adm deploy.Admission, d *deploy.Depl
 	case adm.Refused != "":
 		return deploy.Errorf(deploy.Conflict, "environment "+d.Environment, "%s", adm.Refused)
 	case adm.Granted:
-		return a.Tokens.Grant(ctx, token, admitted(d))
+		return unlessDead(a.Tokens.Grant(ctx, token, admitted(d)))
 	}
 	return nil
+}
+
+// unlessDead takes a token for told that nothing waits with any more. That is what a second SendTaskSuccess hears after the first one's
+// answer was lost. An execution that is gone hears nothing in any case, and is ended by Sweep.
+func unlessDead(err error) error {
+	if deploy.KindOf(err) == deploy.Conflict {
+		return nil
+	}
+	return err
 }

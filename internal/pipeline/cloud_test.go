@@ -51,6 +51,8 @@ var world struct {
 	fn    *lambda.Client
 	bus   *eventbridge.Client
 
+	faults *localtest.Faults // between the functions and the cloud
+
 	authority string // file of the certificate that the function fetch trusts; "" where it trusts the world's
 }
 
@@ -62,7 +64,8 @@ func TestMain(m *testing.M) {
 	if testing.Short() {
 		os.Exit(m.Run())
 	}
-	localtest.Main(m, "../..", makeWorld)
+	world.faults = localtest.StartFaults()
+	localtest.MainThrough(m, "../..", world.faults, makeWorld)
 }
 
 func makeWorld(ctx context.Context, cloud *local.Cloud) (undo func(), err error) {

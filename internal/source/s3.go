@@ -7,21 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"regexp"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awsretry "github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/retry"
 )
 
-// downloads is how often a download starts anew when its body breaks off; the SDK retries only up to the headers.
-const downloads = 3
+// maxPause bounds the pause before a download is started anew whose body broke off; the SDK retries only up to the headers.
+const maxPause = 2 * time.Second
 
 var digestPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{64}$`) })
 
@@ -117,13 +120,19 @@ func (s *S3) Fetch(ctx context.Context, b *deploy.Bundle, w *os.File) (sha strin
 }
 
 func (s *S3) download(ctx context.Context, key string, w *os.File, limit int64) (string, error) {
-	for i := 1; ; i++ {
+	end := retry.End(ctx)
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, maxPause) {
 		sha, broken, err := s.downloadOnce(ctx, key, w, limit)
 		if broken == nil {
 			return sha, err
 		}
-		if i == downloads || ctx.Err() != nil {
+		if ctx.Err() != nil || time.Now().After(end) {
 			return "", deploy.Errorf(deploy.Internal, "source: fetch "+key, "%w", broken)
+		}
+
+		select {
+		case <-ctx.Done():
+		case <-time.After(rand.N(pause)):
 		}
 	}
 }
@@ -162,7 +171,7 @@ func rewind(w *os.File) error {
 
 // AtOnce has a conditional write tried again while another one of the same key is under way, as S3 asks for (PutObject, If-None-Match).
 func AtOnce(o *s3.Options) {
-	o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict")
+	o.Retryer = awsretry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict")
 }
 
 // quietChecksum keeps the SDK from a warning on each object that was stored without a checksum; digests are compared here anyway.

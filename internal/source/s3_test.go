@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -41,7 +43,7 @@ func tempFile(t *testing.T) *os.File {
 }
 
 func TestFetchGoesOnAfterABreak(t *testing.T) {
-	for breaks, want := range map[int32]deploy.Kind{0: "", 2: "", 3: deploy.Internal} {
+	for breaks, want := range map[int32]deploy.Kind{0: "", 2: "", 9: "", 1000: deploy.Internal} {
 		var calls atomic.Int32
 		s := faulty(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "7")
@@ -52,7 +54,9 @@ func TestFetchGoesOnAfterABreak(t *testing.T) {
 			fmt.Fprint(w, "content")
 		})
 		f := tempFile(t)
-		_, err := s.Fetch(t.Context(), &deploy.Bundle{Key: "k", SHA256: digest([]byte("content"))}, f)
+		ctx, stop := context.WithTimeout(t.Context(), 8*time.Second)
+		defer stop()
+		_, err := s.Fetch(ctx, &deploy.Bundle{Key: "k", SHA256: digest([]byte("content"))}, f)
 		if deploy.KindOf(err) != want {
 			t.Errorf("%d breaks: got %v, want %q", breaks, err, want)
 		}

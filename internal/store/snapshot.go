@@ -151,9 +151,12 @@ func (c *cache) keep(change string, s *board.State) {
 	}
 }
 
+// maxReads bounds how often a snapshot is read anew that writes tore apart.
+const maxReads = 40
+
 // whole reads the revision and then what read makes of it, again where a write tore it apart.
 func (f *Flags) whole(ctx context.Context, app, environment string, read func(*revision) error) (*revision, error) {
-	for range maxTries {
+	for range maxReads {
 		var r revision
 		if err := f.get(ctx, revisionKey(app, environment), &r); err != nil {
 			return nil, err
@@ -165,7 +168,7 @@ func (f *Flags) whole(ctx context.Context, app, environment string, read func(*r
 			return &r, err
 		}
 	}
-	return nil, deploy.Errorf(deploy.Internal, "flags", "read the snapshot of %s: %w, %d times", appEnvironment(app, environment), errTorn, maxTries)
+	return nil, deploy.Errorf(deploy.Internal, "flags", "read the snapshot of %s: %w, %d times", appEnvironment(app, environment), errTorn, maxReads)
 }
 
 // text reads the chunks of one revision.

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/retry"
 )
 
 // Store is the deployments table.
@@ -37,9 +38,12 @@ type Client interface {
 // New makes a store over a table.
 func New(db Client, table string) *Store { return &Store{db: db, table: table} }
 
-// maxTries bounds how often a write that others overtook is decided anew. Twenty deployments that ask for their turn at
-// one moment need about as many.
-const maxTries = 40
+// Bounds on the pause before a write that others overtook is decided anew. Two hundred deployments that ask for the lock at one moment
+// keep a table busy for many seconds: the longer they wait, the sooner all are through.
+const (
+	firstPause = 10 * time.Millisecond
+	maxPause   = 2 * time.Second
+)
 
 // stamp is the attribute that tells one's own write from another's when the answer to it was lost.
 const stamp = "write_id"
@@ -144,21 +148,24 @@ func sameStamp(a, b attributes) bool {
 	return ok && ok2 && x.Value == y.Value
 }
 
-// again runs try until it isn't overtaken any more, waiting a little longer each time.
+// again runs try until it isn't overtaken any more, with longer pauses each time, for as long as the caller has time.
 func again(ctx context.Context, what string, try func() error) error {
-	for n := range maxTries {
+	end := retry.End(ctx)
+	for n := 0; ; n++ {
 		err := try()
 		if !errors.Is(err, errOvertaken) {
 			return err
 		}
-		wait := time.Duration(mathrand.Int64N(int64(10*time.Millisecond) << min(n, 5)))
+		if time.Now().After(end) {
+			return deploy.Errorf(deploy.Internal, "store", "write %s: overtaken by other writes %d times", what, n+1)
+		}
+
 		select {
 		case <-ctx.Done():
 			return deploy.Errorf(deploy.Internal, "store", "write %s: %w", what, context.Cause(ctx))
-		case <-time.After(wait):
+		case <-time.After(mathrand.N(min(firstPause<<min(n, 10), maxPause))):
 		}
 	}
-	return deploy.Errorf(deploy.Internal, "store", "write %s: overtaken by other writes %d times", what, maxTries)
 }
 
 // keyText says which item a key, or an item with one, is.

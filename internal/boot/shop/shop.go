@@ -40,7 +40,7 @@ func Workshop(e *boot.Env, s *store.Store) pipeline.Workshop {
 // Hooks wires who is told.
 func Hooks(e *boot.Env) pipeline.Hooks {
 	return pipeline.Hooks{
-		Functions: hook.NewFunctions(lambda.NewFromConfig(e.AWS)),
+		Functions: hook.NewFunctions(lambda.NewFromConfig(e.AWS, func(o *lambda.Options) { o.HTTPClient = boot.Patient() })),
 		Events:    hook.NewEvents(eventbridge.NewFromConfig(e.AWS), e.Get("SLIPWAY_EVENT_BUS")),
 	}
 }

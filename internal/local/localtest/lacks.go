@@ -18,6 +18,7 @@ const (
 	FailedTarget   Case = "failed events' destination"
 	CallerName     Case = "who signed a request"
 	AliasAgain     Case = "an alias that is made again"
+	ServiceFaults  Case = "services that fail"
 )
 
 // Lack tells which engines lack a case, and why. An endpoint is asked for nothing that an engine here can't do: nobody knows what
@@ -34,6 +35,7 @@ var Lacks = []Lack{
 	{FailedTarget, []local.Engine{local.LocalStack, local.Remote}, "EventBridge's events are not tried again, and failed ones go nowhere"},
 	{CallerName, []local.Engine{local.LocalStack, local.Remote}, "API Gateway tells a function no ARN"},
 	{AliasAgain, []local.Engine{local.LocalStack, local.Remote}, "its function URL answers 403 from then on"},
+	{ServiceFaults, []local.Engine{local.LocalStack, local.Remote}, "functions call it themselves, not through the proxy that fails"},
 	{MachineTimeOut, []local.Engine{local.MiniStack, local.Remote}, "the machine's own TimeoutSeconds is not heeded"},
 }
 

@@ -36,7 +36,12 @@ func Name(kind string) string { return kind + "-" + strings.ToLower(rand.Text()[
 // Main runs a package's tests on one cloud that all share, once prepare has put into it what they need. What prepare gives back, if it
 // does, is called when they have run.
 func Main(m *testing.M, root string, prepare func(ctx context.Context, c *local.Cloud) (undo func(), err error)) {
-	code, err := run(m, root, prepare)
+	MainThrough(m, root, nil, prepare)
+}
+
+// MainThrough is Main for tests whose functions call AWS through a proxy.
+func MainThrough(m *testing.M, root string, proxy *Faults, prepare func(ctx context.Context, c *local.Cloud) (undo func(), err error)) {
+	code, err := run(m, root, proxy, prepare)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "the local cloud:", err)
 		code = 1
@@ -44,10 +49,10 @@ func Main(m *testing.M, root string, prepare func(ctx context.Context, c *local.
 	os.Exit(code)
 }
 
-func run(m *testing.M, root string, prepare func(context.Context, *local.Cloud) (func(), error)) (int, error) {
+func run(m *testing.M, root string, proxy *Faults, prepare func(context.Context, *local.Cloud) (func(), error)) (int, error) {
 	ctx, stop := context.WithTimeout(context.Background(), 10*time.Minute) // LocalStack's first start compiles it
 	defer stop()
-	cloud, err := Start(ctx, root)
+	cloud, err := start(ctx, root, proxy)
 	if err != nil {
 		return 0, err
 	}
@@ -63,7 +68,9 @@ func run(m *testing.M, root string, prepare func(context.Context, *local.Cloud) 
 }
 
 // Start starts a private cloud of the engine that the environment names, or takes the one that runs there.
-func Start(ctx context.Context, root string) (*local.Cloud, error) {
+func Start(ctx context.Context, root string) (*local.Cloud, error) { return start(ctx, root, nil) }
+
+func start(ctx context.Context, root string, proxy *Faults) (*local.Cloud, error) {
 	o := local.Options{Root: root, Engine: Engine(), Log: os.Getenv("SLIPWAY_TEST_LOG")}
 	if o.Engine == local.Remote {
 		var err error
@@ -71,7 +78,16 @@ func Start(ctx context.Context, root string) (*local.Cloud, error) {
 			return nil, err
 		}
 	}
-	return local.Start(ctx, o)
+	if proxy == nil || o.Engine != local.MiniStack {
+		return local.Start(ctx, o)
+	}
+
+	o.Through = proxy.URL
+	cloud, err := local.Start(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return cloud, proxy.To(cloud.Endpoint())
 }
 
 // site reads where somebody else's cloud is. The tests write into it, so it must be meant: named, and on this machine.
