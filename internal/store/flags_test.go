@@ -282,8 +282,9 @@ func (f forgetful) TransactWriteItems(ctx context.Context, in *dynamodb.Transact
 // TestOwnFlagWriteIsKnown: a change that finds its own earlier try there is done.
 func TestOwnFlagWriteIsKnown(t *testing.T) {
 	f := store.NewFlags(forgetful{db}, table)
-	for want := range int64(2) {
-		s := mustChange(t, f, "forgetful", put("one", fmt.Sprintf(`{"rollout_percent":%d}`, want+1), board.Is(want)))
+	for want, match := range []board.Match{{}, board.Is(1)} {
+		want := int64(want)
+		s := mustChange(t, f, "forgetful", put("one", fmt.Sprintf(`{"rollout_percent":%d}`, want+1), match))
 		if s.Revision != want+1 || s.Index["one"].Version != want+1 {
 			t.Errorf("revision %d, version %d, want %d", s.Revision, s.Index["one"].Version, want+1)
 		}
