@@ -71,7 +71,9 @@ const (
 var rows = []row{
 	{"a split with `hashVersion` v2 (the default)", `{"flags":{"f":{` + onOff + `,"defaultVariant":"off","targeting":{"fractional":[["on",20],["off",80]]},"hashVersion":"v2"}}}`, users("f", "boolean")},
 	{"a split with `hashVersion` v3", `{"flags":{"f":{` + onOff + `,"defaultVariant":"off","targeting":{"fractional":[["on",20],["off",80]]},"hashVersion":"v3"}}}`, users("f", "boolean")},
-	{"`rollout_percent` (always v2)", `{"flags":{"f":{"enabled":false,"rollout_percent":20}}}`, users("f", "boolean")},
+	{"`rollout_percent` with v2 (the default)", `{"flags":{"f":{"enabled":false,"rollout_percent":20}}}`, users("f", "boolean")},
+	{"`rollout_percent` with v3", `{"flags":{"f":{"enabled":false,"rollout_percent":20,"hashVersion":"v3"}}}`, users("f", "boolean")},
+	{"a flag with a `description`", `{"flags":{"f":{` + onOff + `,"defaultVariant":"on","description":"d"}}}`, one("f", "boolean")},
 	{"a segment that reads `$flagd.timestamp`", `{"flags":{"f":{` + onOff + `,"defaultVariant":"off","targeting":{"if":[{"$ref":"s"},"on",null]}},` + plain + `},"$evaluators":{"s":{">":[{"var":"$flagd.timestamp"},5]}}}`,
 		append(one("f", "boolean"), one("plain", "boolean")...)},
 	{"a segment with a quotation mark in a text", `{"flags":{"f":{` + onOff + `,"defaultVariant":"off","targeting":{"if":[{"$ref":"s"},"on",null]}}},"$evaluators":{"s":{"!=":[{"var":"company"},"c\"0"]}}}`, one("f", "boolean")},
@@ -340,4 +342,3 @@ func writeTable(t *testing.T, cells map[string]map[string]string) {
 		t.Fatal(err)
 	}
 }
-

@@ -71,11 +71,19 @@ func (c *Control) flagActions() map[string]action {
 }
 
 // site is where a flag request is about.
-type site struct{ app, environment string }
+type site struct {
+	app, environment string
+	hashVersion      string // the environment's setting
+}
 
 // site checks that the path's environment is there.
 func (c *Control) site(r *http.Request) (site, error) {
-	at := site{r.PathValue("app"), r.PathValue("environment")}
-	_, err := c.environment(r.Context(), at.app, at.environment)
-	return at, err
+	at := site{app: r.PathValue("app"), environment: r.PathValue("environment")}
+	settings, err := c.environment(r.Context(), at.app, at.environment)
+	if err != nil {
+		return site{}, err
+	}
+
+	at.hashVersion = settings.HashVersion
+	return at, nil
 }

@@ -105,6 +105,7 @@ func (c *Control) changeAll(r *http.Request, why string, dry bool, notes []Fault
 	}
 	out := Changes{Changes: []FlagChange{}}
 	s, err := c.Flags.Change(r.Context(), at.app, at.environment, c.origin(r, why), func(d *board.Draft) error {
+		d.HashVersion = at.hashVersion
 		if err := decide(d, m); err != nil {
 			return err
 		}
@@ -125,6 +126,7 @@ func (c *Control) rehearse(r *http.Request, at site, notes []Fault, decide func(
 		return 0, nil, err
 	}
 	d := s.Draft(c.origin(r, ""))
+	d.HashVersion = at.hashVersion
 	if err := decide(d, board.Is(s.Revision)); err != nil {
 		return 0, nil, err
 	}

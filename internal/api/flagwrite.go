@@ -37,6 +37,7 @@ func (c *Control) change(r *http.Request, why string, decide func(d *board.Draft
 	key := r.PathValue("key")
 	var notes []string
 	s, err := c.Flags.Change(r.Context(), at.app, at.environment, c.origin(r, why), func(d *board.Draft) error {
+		d.HashVersion = at.hashVersion
 		err := decide(d, key, m)
 		notes = d.Notes
 		return err

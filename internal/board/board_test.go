@@ -312,6 +312,58 @@ func TestHashVersionStays(t *testing.T) {
 	has(s, "v3")
 }
 
+// TestHashVersionOfTheEnvironment: a flag takes the environment's setting when it begins to split users, in both forms, and keeps it.
+func TestHashVersionOfTheEnvironment(t *testing.T) {
+	split := `{"state":"ENABLED","variants":{"off":false,"on":true},"defaultVariant":"off","targeting":{"fractional":[["on",50],["off",50]]}}`
+	set := func(s *board.State, version, key, text string) (after *board.State, notes []string) {
+		t.Helper()
+		after, _ = step(t, s, func(d *board.Draft) error {
+			d.HashVersion = version
+			err := d.Put(key, []byte(text), board.Match{})
+			notes = d.Notes
+			return err
+		})
+		return after, notes
+	}
+	has := func(s *board.State, key, want string) {
+		t.Helper()
+		if f, _ := s.Flag(key); strings.Contains(string(f.Definition), "hashVersion") != (want != "") || want != "" && !strings.Contains(string(f.Definition), `"hashVersion":"`+want+`"`) {
+			t.Errorf("%s has %s; want hash version %q", key, f.Definition, want)
+		}
+	}
+
+	s, notes := set(board.Empty(), "", "plain", short)
+	if len(notes) != 0 {
+		t.Errorf("a flag that splits nobody: %q", notes)
+	}
+	s, notes = set(s, "", "first", `{"rollout_percent":20}`)
+	if len(notes) != 1 || !strings.Contains(notes[0], "hash_version: v3") {
+		t.Errorf("the first split: %q; want a note on hash_version", notes)
+	}
+	has(s, "first", "")
+	if s, notes = set(s, "", "second", split); len(notes) != 0 {
+		t.Errorf("the second split: %q", notes)
+	}
+	has(s, "second", "v2")
+
+	s, notes = set(s, "v3", "full", split)
+	s, more := set(s, "v3", "short", `{"rollout_percent":20}`)
+	s, _ = set(s, "v3", "ring", `{"rollout_percent":20,"bucketing":"ring"}`)
+	if len(notes)+len(more) != 0 {
+		t.Errorf("with the setting: %q %q", notes, more)
+	}
+	has(s, "full", "v3")
+	has(s, "short", "v3")
+	has(s, "ring", "")
+
+	s, _ = step(t, s, func(d *board.Draft) error {
+		d.HashVersion = "v3"
+		return errors.Join(d.RollOut("first", 30, board.Match{Any: true}), d.RollOut("second", 30, board.Match{Any: true}))
+	})
+	has(s, "first", "")
+	has(s, "second", "v2")
+}
+
 func TestRelease(t *testing.T) {
 	s, _ := step(t, board.Empty(), put("there", short, board.Match{}))
 	o := origin("slipway")

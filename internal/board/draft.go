@@ -54,6 +54,11 @@ type Draft struct {
 	Origin Origin
 	Notes  []string // what a writer should know beside what was asked for
 
+	// HashVersion is the environment's setting: v2 or v3, for flags that begin to split users. Where it is "", v2 counts, and the
+	// environment's first split is noted.
+	HashVersion string
+	splitNoted  bool
+
 	base   *State
 	next   *State
 	action map[string]Action // of what is touched
@@ -224,7 +229,7 @@ func some(names []string) string { return deploy.Cut(strings.Join(names, ", "), 
 // set puts a definition that was read into the draft. One that says what is there already is no change.
 func (d *Draft) set(a Action, key string, def flag.Definition) error {
 	before, had := d.base.Flags[key]
-	keepHash(&def, before)
+	d.keepHash(&def, before)
 	text := encode(def)
 	if had && string(text) == string(before) {
 		return nil
@@ -243,17 +248,47 @@ func (d *Draft) set(a Action, key string, def flag.Definition) error {
 	return nil
 }
 
-// keepHash writes down which hash a flag's buckets are made with: the one that it had, else the default of today.
-func keepHash(def *flag.Definition, before []byte) {
-	if def.HashVersion != "" || def.Simple != nil {
+// keepHash writes down which hash a flag's buckets are made with when it begins to split users: the environment's setting, else v2. A
+// flag that split users before keeps its hash, or they would change buckets. A short form without a hash version has the second.
+func (d *Draft) keepHash(def *flag.Definition, before []byte) {
+	if def.HashVersion != "" || !splits(*def) {
 		return
 	}
-	if was, err := parse(before); err == nil && was.HashVersion != "" {
-		def.HashVersion = was.HashVersion
-		return
-	}
-	text := string(def.Targeting)
-	if strings.Contains(text, `"fractional"`) || strings.Contains(text, `"$ref"`) || def.Schedule != nil && len(def.Schedule.Ramp) > 0 {
+	if def.Simple == nil {
 		def.HashVersion = "v2"
 	}
+
+	was, err := parse(before)
+	splitBefore := err == nil && (was.HashVersion != "" || was.Simple != nil && splits(was))
+	switch {
+	case splitBefore && was.HashVersion != "":
+		def.HashVersion = was.HashVersion
+	case splitBefore: // the short form, by the second version
+	case d.HashVersion == "v3" && (def.Simple == nil || def.Simple.Bucketing != "ring"):
+		def.HashVersion = "v3"
+	case d.HashVersion == "" && !d.splitNoted && !d.splitBefore():
+		d.splitNoted = true
+		d.Notes = append(d.Notes, "it is the environment's first flag that splits users. It does so by hash version v2, as in-process clients in Go and JavaScript; "+
+			"for those in Python and Rust set hash_version: v3 in the environment's settings (app.yaml) before you create such flags. OFREP clients need neither")
+	}
+}
+
+// splits reports whether a definition puts users into buckets, or may do so by a segment.
+func splits(def flag.Definition) bool {
+	hasRamp := def.Schedule != nil && len(def.Schedule.Ramp) > 0
+	if s := def.Simple; s != nil {
+		return hasRamp || s.RolloutPercent > 0 && s.RolloutPercent < 100
+	}
+	text := string(def.Targeting)
+	return hasRamp || strings.Contains(text, `"fractional"`) || strings.Contains(text, `"$ref"`)
+}
+
+// splitBefore reports whether a flag of the environment splits users already.
+func (d *Draft) splitBefore() bool {
+	for _, text := range d.base.Flags {
+		if def, err := parse(text); err == nil && splits(def) {
+			return true
+		}
+	}
+	return false
 }

@@ -132,7 +132,9 @@ func (d *Draft) take(a Action, doc *flag.Document) error {
 
 func (d *Draft) taken(a Action, key string, def flag.Definition) error {
 	before, had := d.base.Flags[key]
-	keepHash(&def, before)
+	if a != Copy { // which brings the hash of the environment that it copies from
+		d.keepHash(&def, before)
+	}
 	text := encode(def)
 	switch {
 	case len(text) > MaxDefinition:

@@ -154,6 +154,7 @@ func appShape() *shape {
 		{name: "deploy_on_push", shape: &shape{kind: list, each: &shape{}}},
 		{name: "rollback_enabled", shape: &shape{kind: truth}},
 		{name: "runner", shape: &shape{enum: []string{string(deploy.RunnerFunction), string(deploy.RunnerCodeBuild)}}},
+		{name: "hash_version", shape: &shape{enum: []string{"v2", "v3"}}},
 		{name: "environment_variables", shape: variables("")},
 		{name: "build_variables", not: "a release is built once, for all environments", shape: variables("")},
 	}}

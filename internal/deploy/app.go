@@ -29,8 +29,9 @@ type Settings struct {
 	Branches        []string          `json:"branches"`                 // that may deploy here, as path.Match patterns; empty: any
 	DeployOnPush    []string          `json:"deploy_on_push,omitempty"` // branches whose pushes deploy by themselves, as Branches; empty: none
 	RollbackEnabled *bool             `json:"rollback_enabled,omitempty"`
-	Runner          Runner            `json:"runner,omitempty"`      // of test and build; "": the stack's default
-	Variables       map[string]string `json:"environment_variables"` // ssm:NAME and secretsmanager:NAME are looked up late
+	Runner          Runner            `json:"runner,omitempty"`       // of test and build; "": the stack's default
+	HashVersion     string            `json:"hash_version,omitempty"` // of flags that begin to split users: v2 or v3; "": v2
+	Variables       map[string]string `json:"environment_variables"`  // ssm:NAME and secretsmanager:NAME are looked up late
 }
 
 // Target is what a deployment changes.
@@ -169,6 +170,9 @@ func (s *Settings) validate(field string) error {
 	}
 	if s.Runner != "" && !s.Runner.Valid() {
 		return FieldErrorf(field+".runner", "%q is unknown; want %s or %s", s.Runner, RunnerFunction, RunnerCodeBuild)
+	}
+	if s.HashVersion != "" && s.HashVersion != "v2" && s.HashVersion != "v3" {
+		return FieldErrorf(field+".hash_version", "%q is unknown; want v2 (in-process flag clients in Go and JavaScript) or v3 (Python and Rust)", s.HashVersion)
 	}
 	if err := ValidateVariables(field+".environment_variables", s.Variables); err != nil {
 		return err

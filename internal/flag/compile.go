@@ -253,7 +253,7 @@ func (c *compiler) simple(f *flag, r *reading, metadata *Metadata) {
 	}
 	f.closed = answer(&f.variants[1], Default, metadata)
 	f.ring = s.Bucketing == "ring"
-	f.rampSalt = f.salt // the buckets of flagd's fractional without a key
+	f.short, f.rampSalt = true, f.salt // the buckets of flagd's fractional without a key
 	hasRamp := r.schedule != nil && len(r.schedule.Ramp) > 0
 	switch {
 	case s.Enabled:

@@ -133,7 +133,7 @@ func (e *explainer) bucket(f *flag) string {
 	case f.ring:
 		return fmt.Sprintf("MD5 of %q mod 100 is %d", key, ringBucket(key))
 	}
-	return fmt.Sprintf("%q is in bucket %d of %d", key, bucketOf(f.rampSalt.write(key).sum(), percentScale), percentScale)
+	return fmt.Sprintf("%q is in bucket %d of %d", key, f.rolloutBucket(key), percentScale)
 }
 
 func (f *flag) bucketName() string {

@@ -58,6 +58,7 @@ func (e *exporter) flag(key string, d Definition) []byte {
 
 	if e.splits(plain.Targeting) {
 		e.note(key, splitNote(d.HashVersion))
+		e.noteThird(key, d)
 	}
 	if plain.DefaultVariant == nil && plain.State != "DISABLED" {
 		e.note(key, "no defaultVariant: Rust's engine 0.1 refuses the whole document, and Java's provider answers GENERAL where the rule gives no variant")
@@ -72,6 +73,21 @@ func splitNote(hashVersion string) string {
 		return "splits users by hash version v3: in-process clients in Python and Rust agree with Slipway; those in Go and JavaScript (v2) and Java put users into other buckets"
 	}
 	return "splits users by hash version v2: in-process clients in Go and JavaScript agree with Slipway; those in Python and Rust (v3) and Java put users into other buckets"
+}
+
+// noteThird notes what hash version v3 can't say in flagd: its key is a list where the rule names none, and flagd takes a list for a
+// bucket where the rule names one.
+func (e *exporter) noteThird(key string, d Definition) {
+	isFullRamp := d.Simple == nil && d.Schedule != nil && len(d.Schedule.Ramp) > 0
+	if d.HashVersion == "v3" && (d.BucketBy != "" || isFullRamp) {
+		e.note(key, "bucketBy, or a ramp of the full form, with hash version v3: flagd has no rule for it, and in-process clients put users into other buckets")
+	}
+
+	for _, p := range d.Prerequisites {
+		if e.definitions[p.Flag].HashVersion == "v3" {
+			e.note(key, "its prerequisite "+p.Flag+" has hash version v3, which flagd can't evaluate inside another flag's rule: in-process clients put users into other buckets")
+		}
+	}
 }
 
 // splits reports whether a rule, or a segment that it refers to, has a fractional.
@@ -168,10 +184,10 @@ func (e *exporter) keptEvaluators() map[string]json.RawMessage {
 	return kept
 }
 
-// plain is a flag in flagd's own members.
+// plain is a flag in flagd's own members. Its description is left out: flagd ignores it, and Python's core 2.0 refuses the whole
+// document for one.
 func (e *exporter) plain(key string, d Definition) Definition {
-	plain := Definition{State: d.State, Variants: d.Variants, DefaultVariant: d.DefaultVariant, Targeting: d.Targeting, Metadata: d.Metadata,
-		Description: d.Description}
+	plain := Definition{State: d.State, Variants: d.Variants, DefaultVariant: d.DefaultVariant, Targeting: d.Targeting, Metadata: d.Metadata}
 	if d.Simple == nil && d.Schedule == nil && d.BucketBy == "" && len(d.Prerequisites) == 0 {
 		return plain
 	}

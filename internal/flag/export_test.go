@@ -98,3 +98,42 @@ func TestExportKeepsLargeSegments(t *testing.T) {
 		t.Errorf("notes %v", notes)
 	}
 }
+
+// The short form takes either hash version, and puts users where the fractional of its export does.
+func TestShortFormHashVersion(t *testing.T) {
+	for _, version := range []string{"", `,"hashVersion":"v2"`, `,"hashVersion":"v3"`} {
+		document := `{"flags":{"banner":{"enabled":false,"rollout_percent":20` + version + `}}}`
+		text, _ := flagd(t, document)
+		if version != "" {
+			text = strings.Replace(text, `"fractional":[["on",20000],["off",80000]]}`, `"fractional":[["on",20000],["off",80000]]}`+version, 1)
+		}
+
+		short, full := compile(t, document), compile(t, text)
+		on := 0
+		for i := range 1000 {
+			user := &flag.Context{TargetingKey: fmt.Sprint("user-", i)}
+			got, want := short.Evaluate("banner", user), full.Evaluate("banner", user)
+			if got.Variant != want.Variant {
+				t.Fatalf("%s: user-%d has %s; exported as %s, %s", document, i, got.Variant, text, want.Variant)
+			}
+			if got.Variant == "on" {
+				on++
+			}
+		}
+		if on < 150 || on > 250 {
+			t.Errorf("%s: on for %d of 1000 users", document, on)
+		}
+	}
+
+	v2, v3 := compile(t, `{"flags":{"banner":{"rollout_percent":20}}}`), compile(t, `{"flags":{"banner":{"rollout_percent":20,"hashVersion":"v3"}}}`)
+	same := 0
+	for i := range 1000 {
+		user := &flag.Context{TargetingKey: fmt.Sprint("user-", i)}
+		if v2.Evaluate("banner", user).Variant == v3.Evaluate("banner", user).Variant {
+			same++
+		}
+	}
+	if same == 1000 {
+		t.Error("both hash versions put everybody into the same bucket")
+	}
+}

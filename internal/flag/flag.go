@@ -29,6 +29,7 @@ type flag struct {
 	ramp     []rampStep
 	ring     bool
 	third    bool // flagd's third hash version
+	short    bool // the short form
 }
 
 const manyVariants = 12

@@ -286,8 +286,8 @@ func (r *reader) completeSimple(f *reading) {
 	switch {
 	case f.hasVariants || f.defaultVariant != nil || f.targetingText != "":
 		r.spoil(f, "the short form ("+strings.Join(f.simpleFields, ", ")+") beside variants, defaultVariant or targeting; want one or the other")
-	case f.hashVersion == "v3":
-		r.spoil(f, "the short form has a hash of its own; want no hashVersion")
+	case f.hashVersion == "v3" && f.simple.Bucketing == "ring":
+		r.spoil(f, "hashVersion v3 beside bucketing ring, which has a hash of its own; want one or the other")
 	case f.schedule != nil && f.schedule.Ramp != nil && (f.simple.Enabled || f.simple.RolloutPercent != 0):
 		r.spoil(f, "a ramp beside enabled: true or a rollout_percent, which it takes the place of; want neither")
 	}

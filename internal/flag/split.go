@@ -177,5 +177,15 @@ func (f *flag) within(ctx *Context, percent float64) (inside, ok bool) {
 	case f.ring:
 		return float64(ringBucket(key)) < percent, true
 	}
-	return bucketOf(f.rampSalt.write(key).sum(), percentScale) < uint32(percent*percentScale/100+0.5), true
+	return f.rolloutBucket(key) < uint32(percent*percentScale/100+0.5), true
+}
+
+// rolloutBucket is one of percentScale: where flagd's fractional without a key puts the flag's user in the short form, and by
+// a salt of its own in a full form's ramp. The short form takes the flag's hash version; a ramp's buckets are those of the second.
+func (f *flag) rolloutBucket(key string) uint32 {
+	hash := f.rampSalt
+	if f.third && f.short {
+		hash = hash.cborHead(cborText, uint64(len(key)))
+	}
+	return bucketOf(hash.write(key).sum(), percentScale)
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/slipway-cd/slipway/internal/flag"
@@ -78,7 +80,8 @@ func plain(snap *snapshot) (text []byte, notes string) {
 		problems = append(problems, flag.Problem{Path: "/flags"})
 	}
 	flags := make(map[string]flag.Definition, len(raw.Flags))
-	for key, each := range raw.Flags {
+	for _, key := range slices.Sorted(maps.Keys(raw.Flags)) {
+		each := raw.Flags[key]
 		var d flag.Definition
 		if err := json.Unmarshal(each, &d); err != nil || snap.set.Evaluate(key, nil).ErrorCode == flag.ParseError {
 			problems = append(problems, flag.Problem{Path: "/flags/" + key})
@@ -92,7 +95,10 @@ func plain(snap *snapshot) (text []byte, notes string) {
 
 func pointers(problems []flag.Problem) string {
 	var b strings.Builder
-	for _, p := range problems {
+	for i, p := range problems {
+		if i > 0 && p.Path == problems[i-1].Path {
+			continue
+		}
 		if b.Len()+len(p.Path)+2 > maxNotes {
 			b.WriteString(" ...")
 			break
