@@ -131,7 +131,46 @@ func (a *App) Validate() error {
 		}
 		a.Environments[name] = s
 	}
+	if err := a.validateTargets(); err != nil {
+		return err
+	}
 	return a.validateNotifications()
+}
+
+// validateTargets checks that no two environments have one alias: a deployment of the one would change what the other serves.
+func (a *App) validateTargets() error {
+	names := a.EnvironmentNames()
+	for i, name := range names {
+		for _, other := range names[:i] {
+			if t := a.Environments[name].Target; t.SameAlias(a.Environments[other].Target) {
+				return FieldErrorf("environments."+name+".target", "function %s, alias %s is the target of environment %s too; want a function or an alias of its own",
+					t.Function, t.Alias, other)
+			}
+		}
+	}
+	return nil
+}
+
+// CheckTargets returns which environment of the app has an alias that is another app's target.
+func (a *App) CheckTargets(other *App) error {
+	if other.Name == a.Name {
+		return nil
+	}
+	for _, name := range a.EnvironmentNames() {
+		t := a.Environments[name].Target
+		for _, theirs := range other.EnvironmentNames() {
+			if t.SameAlias(other.Environments[theirs].Target) {
+				return &Error{Kind: Conflict, Field: "environments." + name + ".target", Err: fmt.Errorf(
+					"function %s, alias %s is the target of environment %s of app %s; want a function or an alias of its own", t.Function, t.Alias, theirs, other.Name)}
+			}
+		}
+	}
+	return nil
+}
+
+// SameAlias reports whether both targets are one alias of one function. Script targets have nothing to compare.
+func (t Target) SameAlias(o Target) bool {
+	return t.Type == TargetLambda && o.Type == TargetLambda && t.Function == o.Function && t.Alias == o.Alias
 }
 
 // EnvironmentNames lists the app's environments in order.

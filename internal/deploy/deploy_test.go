@@ -186,6 +186,48 @@ func TestAppValidation(t *testing.T) {
 	}
 }
 
+// TestTargetsApart refuses two environments on one alias, in one app and in two.
+func TestTargetsApart(t *testing.T) {
+	lambda := func(function, alias string) deploy.Target {
+		return deploy.Target{Type: deploy.TargetLambda, Function: function, Alias: alias}
+	}
+	app := func(name string, targets map[string]deploy.Target) *deploy.App {
+		a := &deploy.App{Name: name, Environments: map[string]deploy.Settings{}}
+		for environment, target := range targets {
+			a.Environments[environment] = deploy.Settings{Target: target, URL: "https://shop.test"}
+		}
+		return a
+	}
+	script := deploy.Target{Type: deploy.TargetScript}
+	for _, c := range []struct {
+		blue, green deploy.Target
+		shared      bool
+	}{
+		{lambda("shop", "live"), lambda("shop", "live"), true},
+		{lambda("shop", ""), lambda("shop", "live"), true},
+		{lambda("shop", "live"), lambda("shop", "next"), false},
+		{lambda("shop", "live"), lambda("till", "live"), false},
+		{lambda("shop", "live"), script, false},
+		{script, script, false},
+	} {
+		err := app("one", map[string]deploy.Target{"blue": c.blue, "green": c.green}).Validate()
+		if (err != nil) != c.shared || c.shared && (deploy.FieldOf(err) != "environments.green.target" || !strings.Contains(err.Error(), "of environment blue too")) {
+			t.Errorf("%+v and %+v: %v", c.blue, c.green, err)
+		}
+		one, two := app("one", map[string]deploy.Target{"blue": c.blue}), app("two", map[string]deploy.Target{"green": c.green})
+		if err := errors.Join(one.Validate(), two.Validate()); err != nil {
+			t.Fatal(err)
+		}
+		err = two.CheckTargets(one)
+		if (deploy.KindOf(err) == deploy.Conflict) != c.shared || c.shared && (deploy.FieldOf(err) != "environments.green.target" || !strings.Contains(err.Error(), "environment blue of app one")) {
+			t.Errorf("%+v and another app's %+v: %v", c.green, c.blue, err)
+		}
+		if err := one.CheckTargets(one); err != nil {
+			t.Errorf("an app stands in its own way: %v", err)
+		}
+	}
+}
+
 func TestBranches(t *testing.T) {
 	s := deploy.Settings{Branches: []string{"main", "release/*"}}
 	for branch, want := range map[string]bool{"main": true, "release/1": true, "release/1/x": false, "dev": false, "": false} {

@@ -20,11 +20,16 @@ func (s *Store) App(ctx context.Context, name string) (*deploy.App, error) {
 	return &a, nil
 }
 
-// PutApp stores an app over whatever version there is; a stored app's Version only grows. Afterwards a is what is stored.
+// PutApp stores an app over whatever version there is; a stored app's Version only grows. Afterwards a is what is stored. Conflict
+// where one of its targets is another app's.
 func (s *Store) PutApp(ctx context.Context, a *deploy.App) error {
 	return again(ctx, "app "+a.Name, func() error {
 		var stored deploy.App
 		if _, err := s.get(ctx, appKey(a.Name), &stored); err != nil {
+			return err
+		}
+		claims, err := s.claim(ctx, a)
+		if err != nil {
 			return err
 		}
 		a.Version = stored.Version + 1
@@ -32,13 +37,96 @@ func (s *Store) PutApp(ctx context.Context, a *deploy.App) error {
 		if err != nil {
 			return err
 		}
-		if a.Source.Repository == "" {
+		if a.Source.Repository == "" && len(claims) == 0 {
 			return s.put(ctx, it, stored.Version)
 		}
+
 		tx := transaction{store: s, ctx: ctx}
-		return tx.send([]types.TransactWriteItem{tx.write(it, stored.Version),
-			{Put: &types.Put{TableName: &s.table, Item: repositoryKey(a.Source.Repository, a.Name)}}})
+		writes := append([]types.TransactWriteItem{tx.write(it, stored.Version)}, claims...)
+		if a.Source.Repository != "" {
+			writes = append(writes, types.TransactWriteItem{Put: &types.Put{TableName: &s.table, Item: repositoryKey(a.Source.Repository, a.Name)}})
+		}
+		return tx.send(writes)
 	})
+}
+
+// A claim says whose target an alias is. It outlives an app's move to another target: what counts is what the app says.
+type claim struct {
+	App         string `json:"app"`
+	Environment string `json:"environment"`
+}
+
+// claim returns the writes that make each alias the app's, held to what was read: of two apps that take one alias at the same time,
+// one finds the other's claim. Apps that were stored before there were claims are looked through for each alias that nobody has claimed.
+func (s *Store) claim(ctx context.Context, a *deploy.App) (writes []types.TransactWriteItem, err error) {
+	unclaimed := false
+	for _, name := range a.EnvironmentNames() {
+		t := a.Environments[name].Target
+		if t.Type != deploy.TargetLambda {
+			continue
+		}
+		var held claim
+		was, err := s.get(ctx, targetKey(t), &held)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.checkClaim(ctx, a, held); err != nil {
+			return nil, err
+		}
+		unclaimed = unclaimed || was == nil
+		it, err := item(targetKey(t), claim{App: a.Name, Environment: name}, nil)
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, types.TransactWriteItem{Put: s.putOver(it, was)})
+	}
+	if unclaimed {
+		return writes, s.checkAll(ctx, a)
+	}
+	return writes, nil
+}
+
+// checkClaim returns the Conflict with the app that holds an alias, if that still has it.
+func (s *Store) checkClaim(ctx context.Context, a *deploy.App, held claim) error {
+	if held.App == "" || held.App == a.Name {
+		return nil
+	}
+	other, err := s.App(ctx, held.App)
+	if deploy.KindOf(err) == deploy.NotFound {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return a.CheckTargets(other)
+}
+
+// checkAll returns the Conflict with any app.
+func (s *Store) checkAll(ctx context.Context, a *deploy.App) error {
+	for cursor := ""; ; {
+		apps, next, err := s.apps(ctx, deploy.MaxPage, cursor, true)
+		if err != nil {
+			return err
+		}
+		for i := range apps {
+			if err := a.CheckTargets(&apps[i]); err != nil {
+				return err
+			}
+		}
+		if cursor = next; cursor == "" {
+			return nil
+		}
+	}
+}
+
+// putOver writes an item where what is stored is still what was read; nil: nothing.
+func (s *Store) putOver(it, was attributes) *types.Put {
+	put := &types.Put{TableName: &s.table, Item: it, ConditionExpression: aws.String("attribute_not_exists(pk)")}
+	if was != nil {
+		put.ConditionExpression = aws.String("#stamp = :stamp")
+		put.ExpressionAttributeNames = map[string]string{"#stamp": stamp}
+		put.ExpressionAttributeValues = attributes{":stamp": was[stamp]}
+	}
+	return put
 }
 
 // AppsOf finds all apps that a repository's pushes are for, in order of their names. A repository's item outlives an app's
@@ -87,8 +175,12 @@ func (s *Store) linked(ctx context.Context, it attributes, apps []deploy.App) ([
 
 // Apps pages through the apps in order of their names.
 func (s *Store) Apps(ctx context.Context, limit int, after string) ([]deploy.App, string, error) {
+	return s.apps(ctx, limit, after, false)
+}
+
+func (s *Store) apps(ctx context.Context, limit int, after string, consistent bool) ([]deploy.App, string, error) {
 	in := &dynamodb.QueryInput{
-		TableName: &s.table, Limit: aws.Int32(int32(limit)),
+		TableName: &s.table, Limit: aws.Int32(int32(limit)), ConsistentRead: &consistent,
 		KeyConditionExpression:    aws.String("#pk = :pk"),
 		ExpressionAttributeNames:  map[string]string{"#pk": pk},
 		ExpressionAttributeValues: attributes{":pk": str(appsPartition)},

@@ -17,6 +17,7 @@ import (
 //	RELEASE#<app>        <commit>  deploy.Release
 //	APPS                 <app>     deploy.App
 //	REPOSITORY#<name>    <app>     which apps a repository's pushes are for
+//	TARGET#<fn>#<alias>  TARGET    which app's environment an alias is the target of
 //	TIP#<app>#<env>      <branch>  deploy.Tip
 //	REQUEST#<key>        REQUEST   deploy.Request
 //
@@ -56,6 +57,8 @@ func repositoryKey(repository, app string) attributes {
 	}
 	return key("REPOSITORY#"+repository, app)
 }
+
+func targetKey(t deploy.Target) attributes { return key("TARGET#"+t.Function+"#"+t.Alias, "TARGET") }
 
 func requestKey(name string) attributes { return key("REQUEST#"+name, "REQUEST") }
 

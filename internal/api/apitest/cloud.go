@@ -150,6 +150,11 @@ func (c *Cloud) Apps(_ context.Context, limit int, after string) ([]deploy.App, 
 func (c *Cloud) PutApp(_ context.Context, a *deploy.App) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, other := range c.apps {
+		if err := a.CheckTargets(&other); err != nil {
+			return err
+		}
+	}
 	a.Version = c.apps[a.Name].Version + 1
 	c.apps[a.Name] = clone(*a)
 	return nil
