@@ -123,6 +123,20 @@ func (s *table) Change(ctx context.Context, app, environment string, decide func
 type account struct {
 	functions map[string]*function
 	disturb   func(call string) // is asked before each call
+
+	begin     *deploy.Serving // what the deployment at work found first
+	own       deploy.FunctionVersion
+	forbidden string // what it overwrote of somebody else's
+}
+
+// begins is for a deployment that may overwrite nothing but what it found and its own.
+func (a *account) begins() { a.begin, a.own = nil, deploy.FunctionVersion{} }
+
+// overwrites notes a write over what neither was there when the deployment began, nor includes its own release.
+func (a *account) overwrites(found deploy.Serving) {
+	if a.begin != nil && !found.Is(a.begin.FunctionVersion) && !found.Includes(a.own) {
+		a.forbidden = found.String()
+	}
 }
 
 type function struct {
@@ -159,6 +173,9 @@ func (a *account) Serving(_ context.Context, t deploy.Target) (deploy.Serving, e
 	a.call("Serving")
 	s := a.functions[t.Function].alias
 	s.Others = maps.Clone(s.Others)
+	if a.begin == nil {
+		a.begin = &s
+	}
 	return s, nil
 }
 
@@ -175,10 +192,10 @@ func (a *account) Find(_ context.Context, t deploy.Target, v deploy.FunctionVers
 func (a *account) Publish(_ context.Context, t deploy.Target, artifact deploy.Artifact, description string) (deploy.FunctionVersion, error) {
 	a.call("Publish")
 	f := a.functions[t.Function]
-	if last := f.versions[len(f.versions)-1]; last.TargetCodeSHA256 == artifact.CodeSHA256() {
-		return last, nil
+	if a.own = f.versions[len(f.versions)-1]; a.own.TargetCodeSHA256 != artifact.CodeSHA256() {
+		a.own = f.publish(t.Function, artifact.CodeSHA256(), description)
 	}
-	return f.publish(t.Function, artifact.CodeSHA256(), description), nil
+	return a.own, nil
 }
 
 func (a *account) SetWeight(ctx context.Context, t deploy.Target, from, to deploy.FunctionVersion, percent int, still func(context.Context, deploy.Serving) error) error {
@@ -192,6 +209,7 @@ func (a *account) SetWeight(ctx context.Context, t deploy.Target, from, to deplo
 	if err := still(ctx, found); err != nil {
 		return err
 	}
+	a.overwrites(f.alias)
 	n, err := strconv.Atoi(to.TargetVersion)
 	if err == nil {
 		f.alias = f.serving(n)
@@ -261,6 +279,7 @@ func (l *line) begin(action deploy.Action) *deploy.Deployment {
 func (l *line) deploy(letter byte, healthy bool) *deploy.Deployment {
 	l.t.Helper()
 	d := l.begin(deploy.Deploy)
+	l.lambda.begins()
 	d.CommitSHA, d.Release = commitOf(letter), release(commitOf(letter))
 	d.Config = &deploy.Config{RollbackEnabled: true}
 	l.store.put(d)
@@ -276,6 +295,9 @@ func (l *line) deploy(letter byte, healthy bool) *deploy.Deployment {
 		}
 		l.back(&st, check)
 		break
+	}
+	if l.lambda.forbidden != "" {
+		l.t.Fatalf("it overwrote what somebody else had put there: %s\n%s", l.lambda.forbidden, l.script.String())
 	}
 	return l.ended(d.ID)
 }
@@ -294,6 +316,8 @@ func (l *line) back(st *pipeline.State, check *pipeline.HealthCheck) {
 func (l *line) goBack(to string) (*deploy.Deployment, error) {
 	l.t.Helper()
 	d := l.begin(deploy.Rollback)
+	l.lambda.begins()
+	defer func() { l.lambda.forbidden = "" }() // it may overwrite anything
 	l.note("rollback to %q: %s", to, d.ID)
 	d.RollbackTo = to
 	l.store.put(d)
@@ -303,8 +327,10 @@ func (l *line) goBack(to string) (*deploy.Deployment, error) {
 	if err == nil {
 		_ = l.run(check, &st)
 	}
-	if err := l.run(l.settle(), &st); err != nil {
-		l.t.Fatalf("settle: %v\n%s", err, l.script.String())
+	if l.run(l.settle(), &st) != nil { // then the machine goes on to SettleFailure
+		if err := l.run(l.settle(), &st); err != nil {
+			l.t.Fatalf("settle: %v\n%s", err, l.script.String())
+		}
 	}
 	return l.ended(d.ID), err
 }
@@ -418,6 +444,7 @@ func TestSequences(t *testing.T) {
 			var d *deploy.Deployment
 			switch n := random.IntN(10); {
 			case l.head().Dirty:
+				l.lambda.disturb = nil
 				d, _ = l.goBack("")
 			case n < 6:
 				d = l.deploy(byte('a'+random.IntN(3)), random.IntN(4) > 0)
@@ -434,8 +461,33 @@ func TestSequences(t *testing.T) {
 			if d.Changed != nil { // else nothing was looked at
 				l.truth(d)
 			}
+			if l.lambda.disturb == nil && d.Dirty && d.Action == deploy.Rollback {
+				t.Fatalf("dirty, and nobody interfered\n%s", l.script.String())
+			}
 		}
 	}
+}
+
+// TestSameNumberOfAnotherFunction comes back to a function whose alias is on the number that is live on the other one.
+func TestSameNumberOfAnotherFunction(t *testing.T) {
+	l := newLine(t)
+	a := l.deploy('a', true)
+	l.target.Function = "fb"
+	b := l.deploy('b', true)
+	if a.Release.TargetVersion != b.Release.TargetVersion || b.Fallback != a.ID {
+		t.Fatalf("versions %s and %s, to be alike; fallback %q", a.Release.FunctionVersion, b.Release.FunctionVersion, b.Fallback)
+	}
+	l.target.Function = "fa"
+	c := l.deploy('c', false)
+	l.truth(c)
+	if live := l.head().Live; live.Deployment != a.ID || c.Previous.Deployment != a.ID {
+		t.Errorf("live %+v, previous %+v, want both of %s\n%s", live, c.Previous, a.ID, l.script.String())
+	}
+	back, err := l.goBack(b.ID)
+	if err != nil || back.Status != deploy.Success || back.Release.TargetCodeSHA256 != b.Release.TargetCodeSHA256 {
+		t.Errorf("%s: %v, release %+v\n%s", back.Status, err, back.Release, l.script.String())
+	}
+	l.truth(back)
 }
 
 // disturb has somebody else move the alias, once, before one of the next calls.

@@ -44,6 +44,10 @@ func (s *Settle) Run(ctx context.Context, call Call) (*State, error) {
 			return nil, err
 		}
 	}
+	if straight := st.Error.Error == "" || st.Way == waySettle; straight && !d.WentLive() {
+		// The machine takes this state's answer for success: SettleFailure comes next, and tells how it ended.
+		return nil, deploy.Errorf(deploy.RollbackFailed, "", "%s", d.Error)
+	}
 	st.Status, st.Error = d.Status, word(d, st.Error)
 	return st, nil
 }
