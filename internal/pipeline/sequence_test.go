@@ -242,6 +242,15 @@ func (l *line) desk() pipeline.Desk {
 	return pipeline.Desk{Records: l.store, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { l.clock = l.clock.Add(time.Millisecond); return l.clock }}
 }
 
+func (l *line) shop() pipeline.Workshop { return pipeline.Workshop{Desk: l.desk(), Secrets: noSecrets{}} }
+
+// noSecrets resolves the variables of environments that have none.
+type noSecrets struct{}
+
+func (noSecrets) Resolve(context.Context, map[string]string) (map[string]string, []string, error) {
+	return map[string]string{}, nil, nil
+}
+
 // release is what a build makes of a commit: its code is the commit's alone.
 func release(commit string) *deploy.Release {
 	digest := strings.Repeat(commit[:1], 64)
@@ -348,19 +357,19 @@ func (l *line) run(stage pipeline.Stage, st *pipeline.State) error {
 }
 
 func (l *line) deployStage() *pipeline.Deploy {
-	return &pipeline.Deploy{Workshop: pipeline.Workshop{Desk: l.desk()}, Heads: l.store, Targets: l.lambda}
+	return &pipeline.Deploy{Workshop: l.shop(), Heads: l.store, Targets: l.lambda}
 }
 
 func (l *line) shift() *pipeline.Shift {
-	return &pipeline.Shift{Workshop: pipeline.Workshop{Desk: l.desk()}, Targets: l.lambda}
+	return &pipeline.Shift{Workshop: l.shop(), Targets: l.lambda}
 }
 
 func (l *line) rollback() *pipeline.Rollback {
-	return &pipeline.Rollback{Workshop: pipeline.Workshop{Desk: l.desk()}, Heads: l.store, Targets: l.lambda}
+	return &pipeline.Rollback{Workshop: l.shop(), Heads: l.store, Targets: l.lambda}
 }
 
 func (l *line) settle() *pipeline.Settle {
-	return &pipeline.Settle{Workshop: pipeline.Workshop{Desk: l.desk()}, Heads: l.store, Targets: l.lambda}
+	return &pipeline.Settle{Workshop: l.shop(), Heads: l.store, Targets: l.lambda}
 }
 
 // check probes what serves: well says whether the code there is.
