@@ -107,7 +107,7 @@ func commitKeys(override bool) []key {
 		{name: "hooks", shape: hooks()},
 		{name: "flags", not: everywhere, shape: &shape{kind: list, max: deploy.MaxReleaseFlags,
 			about: "The feature flags that the release introduces. Deploying it creates those that are missing, off; a rollback switches them off first.",
-			each:  &shape{pattern: `^[a-zA-Z0-9._-]{1,128}$`, about: "A flag's key."}}},
+			each:  &shape{pattern: deploy.FlagPattern, about: "A flag's key."}}},
 	}
 	if override { // silence here means the top level's value, not the default
 		forget(keys)

@@ -75,7 +75,7 @@ var (
 	sourcePattern   = lazily(`^([A-Za-z0-9-]{1,39}/)?[A-Za-z0-9._-]{1,100}$`)
 	numberPattern   = lazily(`^[0-9]+$`)
 	variablePattern = lazily(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	flagPattern     = lazily(`^[a-zA-Z0-9._-]{1,128}$`)
+	flagPattern     = lazily(FlagPattern)
 )
 
 // lazily compiles a pattern once, and gives its match.

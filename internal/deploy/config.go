@@ -140,7 +140,10 @@ func sizeOf(v any) int {
 }
 
 // FlagRule is what a flag's key has to be, in words.
-const FlagRule = "1 to 128 letters, digits, dots, hyphens and _"
+const FlagRule = "1 to 128 letters, digits, dots, hyphens and _, and not . or .."
+
+// FlagPattern is FlagRule as a regular expression.
+const FlagPattern = `^([a-zA-Z0-9._-]{3,128}|[a-zA-Z0-9_-][a-zA-Z0-9._-]?|\.[a-zA-Z0-9_-])$`
 
 func (c *Config) validateFlags() error {
 	if len(c.Flags) > MaxReleaseFlags {

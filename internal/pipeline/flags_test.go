@@ -95,6 +95,33 @@ func TestReleaseFlags(t *testing.T) {
 	}
 }
 
+// TestRollbackSwitchesOffBesideABrokenFlag: a flag that an older version stored broken keeps a rollback from switching off
+// neither the release's other flags nor itself.
+func TestRollbackSwitchesOffBesideABrokenFlag(t *testing.T) {
+	a := newApp(t)
+	a.deploy(a.commit("one", config(""))).wants(deploy.Success)
+	a.deploy(a.commit("two", config("flags: [bad, good, other]"))).wants(deploy.Success)
+	for _, key := range []string{"bad", "good", "other"} {
+		a.enable(key)
+	}
+	_, err := world.flags.Change(t.Context(), a.name, "production", board.Origin{Time: time.Now(), By: "eve"}, func(d *board.Draft) error {
+		d.State().Flags["bad"] = []byte(`{"rollout_percent":12.5,"bucketing":"ring"}`) // past the checks, as no writer can
+		return d.Disable("other", board.Match{Any: true})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	back := a.start(map[string]any{"action": "rollback"}).wants(deploy.Success)
+	has(t, back, "flags switched off: bad, good")
+	if got := a.flags(); got != "bad=off good=off other=off" {
+		t.Error(got)
+	}
+	if v := a.last("bad"); v.Action != board.Disable || v.Deployment != back.ID {
+		t.Errorf("bad's version: %+v", v)
+	}
+}
+
 // TestBadReleaseTakesItsFlagsDown: what a failed deployment named goes off with it; what the release before names stays.
 func TestBadReleaseTakesItsFlagsDown(t *testing.T) {
 	a := newApp(t)

@@ -311,3 +311,40 @@ func TestRelease(t *testing.T) {
 		t.Errorf("%+v, %v", v, err)
 	}
 }
+
+// TestBrokenFlagGoesOff: a flag that an older version stored broken is switched off with the release's others, and what was
+// stored of it stays in its history.
+func TestBrokenFlagGoesOff(t *testing.T) {
+	ctx, f, now := t.Context(), store.NewFlags(db, table), time.Now()
+	const broken = `{"enabled":false,"rollout_percent":5,"schedule":{"ramp":[{"at":"2026-01-01T00:00:00Z","percent":54}]}}`
+	mustChange(t, f, "broken", put("bad", `{"enabled":true}`, board.Match{}))
+	mustChange(t, f, "broken", put("good", `{"enabled":true}`, board.Match{}))
+	mustChange(t, f, "broken", put("other", `{"enabled":true}`, board.Match{}))
+	mustChange(t, f, "broken", func(d *board.Draft) error {
+		d.State().Flags["bad"] = json.RawMessage(broken) // past the checks, as no writer can
+		return d.Disable("other", board.Match{Any: true})
+	})
+
+	f = store.NewFlags(db, table)
+	off, err := f.SwitchOff(ctx, "broken", "production", []string{"bad", "good"}, "deploy-1", now)
+	if err != nil || fmt.Sprint(off) != "[bad good]" {
+		t.Fatal(off, err)
+	}
+	text, _, err := f.Snapshot(ctx, "broken", "production")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := flag.Compile(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"bad", "good"} {
+		if r := set.Evaluate(key, &flag.Context{TargetingKey: "eve"}); r.Value != false || r.Reason != flag.Disabled {
+			t.Errorf("%s answers %+v", key, r)
+		}
+	}
+	v, err := f.Version(ctx, "broken", "production", "bad", 2)
+	if err != nil || v.Action != board.Disable || !strings.Contains(fmt.Sprintf("%s", v.Difference), "54") {
+		t.Errorf("%+v, %v; want what was stored in the difference", v, err)
+	}
+}
