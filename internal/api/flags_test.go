@@ -424,3 +424,36 @@ func TestKeysThatLookLikePaths(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysThatLookLikePathsBehindTheGateway: API Gateway says which name stood where, also where the path has lost it.
+func TestKeysThatLookLikePathsBehindTheGateway(t *testing.T) {
+	c := world(t)
+	h := api.Lambda(c.Control(quiet()).Handler())
+	for _, key := range []string{".", ".."} {
+		s := board.Empty()
+		s.Revision, s.Flags[key], s.Index[key] = 1, json.RawMessage(`{"enabled":true,"rollout_percent":0,"users":[]}`), board.Entry{Version: 1}
+		c.SetFlags("shop", "preview", s)
+		for _, sent := range []string{key, strings.ReplaceAll(key, ".", "%2E")} {
+			var e events.APIGatewayProxyRequest
+			if err := json.Unmarshal(gatewayEvent("GET", preview+"/flags/x", "", false, nil), &e); err != nil {
+				t.Fatal(err)
+			}
+			e.Path, e.PathParameters = preview+"/flags/"+sent, map[string]string{"app": "shop", "environment": "preview", "key": sent}
+			event, _ := json.Marshal(e)
+			out, err := h.Invoke(t.Context(), event)
+			if err != nil || !strings.Contains(string(out), `\"key\":\"`+key+`\"`) {
+				t.Errorf("%s: %s, %v", sent, out, err)
+			}
+		}
+	}
+	// A path that leads elsewhere stays none.
+	var e events.APIGatewayProxyRequest
+	if err := json.Unmarshal(gatewayEvent("GET", preview+"/flags/x", "", false, nil), &e); err != nil {
+		t.Fatal(err)
+	}
+	e.Path, e.PathParameters = preview+"/flags/x/../../segments", nil
+	event, _ := json.Marshal(e)
+	if out, err := h.Invoke(t.Context(), event); err != nil || !strings.Contains(string(out), `"statusCode":404`) {
+		t.Errorf("%s, %v", out, err)
+	}
+}

@@ -2,6 +2,7 @@ package board
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -157,11 +158,23 @@ func (d *Draft) Enable(key string, m Match) error {
 func (d *Draft) RollOut(key string, percent float64, m Match) error {
 	return d.switchOn(Rollout, key, m, func(def flag.Definition) (flag.Definition, error) {
 		after, err := def.WithRollout(percent)
+		var invalid *flag.Invalid
+		if errors.As(err, &invalid) {
+			return def, refusedPercent(key, invalid.Problems[0])
+		}
 		if had := def.Schedule != nil && len(def.Schedule.Ramp) > 0; had && err == nil {
 			d.Notes = append(d.Notes, "its ramp has ended: the percentage stays as it is from now on")
 		}
 		return after, err
 	})
+}
+
+// refusedPercent says whether the percentage is wrong, or the definition that is to take it.
+func refusedPercent(key string, p flag.Problem) error {
+	if p.Path == "/percent" {
+		return deploy.FieldErrorf("percent", "%s", p.Message)
+	}
+	return deploy.Errorf(deploy.Conflict, "", "%s takes no percentage: %s: %s", key, p.Path, p.Message)
 }
 
 // switchOn makes an edit after which the flag answers users, and notes what stands in the way of that.
