@@ -137,7 +137,8 @@ func newScene(t *testing.T, scripts deploy.Scripts) *scene {
 	config.Scripts = scripts
 	d := deploy.New("deploy-20260101-000000000-aaaaaaaa", deploy.Deploy, "shop", "production", now)
 	d.Config, d.Source, d.Fence, d.Release, d.Plan = &config, &deploy.Bundle{Key: "k"}, 1, &deploy.Release{}, deploy.AllAtOnce()
-	d.Settings = &deploy.Settings{Target: deploy.Target{Type: deploy.TargetScript}, Variables: map[string]string{"SERVE": s.dir}}
+	d.Variables = map[string]string{"SERVE": s.dir} // for tests, which get no environment's
+	d.Settings = &deploy.Settings{Target: deploy.Target{Type: deploy.TargetScript}, Variables: d.Variables}
 	d.Status = deploy.Running
 	d.Begin("admit", now)
 	d.Finish("admit", deploy.Passed, now)
