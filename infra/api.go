@@ -18,6 +18,11 @@ var routes = []struct{ method, path string }{
 	{"GET", "/v1/deployments/{id}/logs"},
 	{"POST", "/v1/deployments/{id}/cancel"},
 	{"POST", "/v1/deployments/{id}/rollback"},
+	{"POST", "/v1/deployments/{id}/repair"},
+	{"POST", "/v1/deployments/{id}/repair/to"},
+	{"POST", "/v1/deployments/{id}/repair/skip-scripts"},
+	{"POST", "/v1/deployments/{id}/repair/declare"},
+	{"POST", "/v1/deployments/{id}/repair/deployment"},
 	{"GET", "/v1/apps"},
 	{"PUT", "/v1/apps/{app}"},
 	{"GET", "/v1/apps/{app}"},
@@ -61,7 +66,11 @@ const (
 )
 
 // starting are the routes that start one.
-var starting = []string{"/v1/deployments/POST", "/v1/deployments/{id}/rollback/POST", "/v1/apps/{app}/environments/{environment}/rollback/POST"}
+var starting = []string{
+	"/v1/deployments/POST", "/v1/deployments/{id}/rollback/POST", "/v1/apps/{app}/environments/{environment}/rollback/POST",
+	"/v1/deployments/{id}/repair/POST", "/v1/deployments/{id}/repair/to/POST", "/v1/deployments/{id}/repair/skip-scripts/POST",
+	"/v1/deployments/{id}/repair/declare/POST", "/v1/deployments/{id}/repair/deployment/POST",
+}
 
 func startLimits() *map[string]*awsapigateway.MethodDeploymentOptions {
 	limits := map[string]*awsapigateway.MethodDeploymentOptions{}

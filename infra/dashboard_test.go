@@ -154,7 +154,9 @@ func TestStartsAreLimited(t *testing.T) {
 		}
 		whole := limits["* /*"].(float64)
 		for _, route := range []string{"POST /~1v1~1deployments", "POST /~1v1~1deployments~1{id}~1rollback",
-			"POST /~1v1~1apps~1{app}~1environments~1{environment}~1rollback"} {
+			"POST /~1v1~1apps~1{app}~1environments~1{environment}~1rollback", "POST /~1v1~1deployments~1{id}~1repair",
+			"POST /~1v1~1deployments~1{id}~1repair~1to", "POST /~1v1~1deployments~1{id}~1repair~1skip-scripts",
+			"POST /~1v1~1deployments~1{id}~1repair~1declare", "POST /~1v1~1deployments~1{id}~1repair~1deployment"} {
 			if rate, ok := limits[route].(float64); !ok || rate >= whole {
 				t.Errorf("%s is let in %v times a second, of %v", route, limits[route], whole)
 			}

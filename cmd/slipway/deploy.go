@@ -17,6 +17,7 @@ type deployOptions struct {
 	*program
 	app, environment, ref, branch string
 	force, wait, rebuild          bool
+	repairs, why                  string
 }
 
 func newDeploy(p *program) *cobra.Command {
@@ -35,11 +36,16 @@ Where an environment takes only some branches, the commit's is the one of --bran
 else of --ref, else what the CI system says of this very commit (GITHUB_REF_NAME,
 CI_COMMIT_BRANCH, BUILDKITE_BRANCH and others; never a pull request's), else the one
 that is checked out, else the only such branch here, or of a remote as last fetched,
-that has the commit.`,
+that has the commit.
+
+A dirty environment takes no commit but one that --repairs it.`,
 		Example: "  slipway deploy --wait\n  slipway deploy --app shop --env staging --ref v1.4.0\n  slipway deploy --ref origin/main\n" +
 			"  slipway deploy --branch main",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := opts.repairFlags(); err != nil {
+				return err
+			}
 			if err := opts.arguments(cmd); err != nil {
 				return usageError{err}
 			}
@@ -54,6 +60,8 @@ that has the commit.`,
 	flags.BoolVar(&opts.force, "force", false, "skip the tests")
 	flags.BoolVar(&opts.rebuild, "rebuild", false, "build it anew, whatever was built of the commit")
 	flags.BoolVar(&opts.wait, "wait", false, "show the progress; exit 3 when it doesn't succeed")
+	flags.StringVar(&opts.repairs, "repairs", "", "deploy to the environment that this deployment left dirty")
+	flags.StringVar(&opts.why, "why", "", "the reason for --repairs, kept on the record")
 	return cmd
 }
 
@@ -102,7 +110,12 @@ func (o *deployOptions) run(ctx context.Context) error {
 
 	request := api.DeploymentRequest{App: a.Name, Environment: environment, CommitSHA: commit.SHA, Branch: commit.Branch, Force: o.force, Rebuild: o.rebuild}
 	var d deploy.Deployment
-	if err := c.create(ctx, "/v1/deployments", request, &d); err != nil {
+	if o.repairs != "" {
+		err = o.repair(ctx, c, request, &d)
+	} else {
+		err = c.create(ctx, "/v1/deployments", request, &d)
+	}
+	if err != nil {
 		return err
 	}
 	return o.started(ctx, c, &d, o.wait)

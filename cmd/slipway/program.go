@@ -92,7 +92,7 @@ waited for failed, was rolled back or was cancelled.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().StringVarP(&p.format, "output", "o", "", "json or table (default a table on a terminal, else tab-separated)")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newApp(p), newFlag(p), newDeploy(p), newStatus(p), newLogs(p), newHistory(p), newCancel(p), newRollback(p), newEvents(p), newAPI(p))
+	root.AddCommand(newApp(p), newFlag(p), newDeploy(p), newStatus(p), newLogs(p), newHistory(p), newCancel(p), newRollback(p), newRepair(p), newEvents(p), newAPI(p))
 	return root
 }
 

@@ -92,6 +92,17 @@ func (p *program) outcome(d *deploy.Deployment) []string {
 	if d.CancelTime != nil && !d.Status.Ended() {
 		lines = append(lines, "cancel was asked for at "+instant(*d.CancelTime)+" UTC")
 	}
+	if r := d.Repairing; r != nil {
+		line := "repair"
+		if r.Of != "" {
+			line += " of " + r.Of
+		}
+		line += ", " + r.String()
+		if r.By != "" {
+			line += ", by " + r.By
+		}
+		lines = append(lines, line+": "+r.Why)
+	}
 	if d.Dirty {
 		lines = append(lines, p.paint(red, "dirty: ")+d.Environment+" stays locked until it is repaired", "repair: "+d.Repair)
 	}

@@ -101,6 +101,7 @@ func (c *Control) actions() map[string]action {
 		"GET /v1/apps/{app}/environments/{environment}":           c.getEnvironment,
 		"POST /v1/apps/{app}/environments/{environment}/rollback": c.rollBackEnvironment,
 	}
+	maps.Copy(actions, c.repairActions())
 	maps.Copy(actions, c.flagActions())
 	return actions
 }

@@ -58,7 +58,7 @@ func world(t testing.TB) *apitest.Cloud {
 		{ID: second, Environment: "production", Status: deploy.RolledBack, Fallback: first},
 		{ID: failed, Environment: "production", Status: deploy.Failed, Error: "make test: exit status 2"},
 		{ID: live, Environment: "production", Status: deploy.Success, Fallback: first},
-		{ID: dirty, Environment: "staging", Status: deploy.Failed, Dirty: true, Repair: "slipway rollback " + dirty},
+		{ID: dirty, Environment: "staging", Status: deploy.Failed, Dirty: true, Repair: deploy.RepairCommands(dirty)},
 		{ID: taken, Environment: "production", Status: deploy.RolledBack, ErrorKind: deploy.HealthCheckFailed},
 	} {
 		d.App, d.Action, d.CommitSHA, d.Branch, d.StartTime = "shop", deploy.Deploy, commit(i+1), "main", c.Now()

@@ -173,6 +173,26 @@ func TestOnceACaller(t *testing.T) {
 	}
 }
 
+// TestRepairSaysWho asks for a repair as API Gateway hands it on: the record has the caller's ARN.
+func TestRepairSaysWho(t *testing.T) {
+	h := api.Lambda(served(t, world(t).Control(quiet())))
+	for _, way := range []string{"", "/skip-scripts", "/declare", "/deployment"} {
+		body := `{"why":"the network is back"}`
+		if way == "/deployment" {
+			body = `{"why":"the network is back","commit_sha":"` + commit(1) + `"}`
+		}
+		out, err := h.Invoke(t.Context(), gatewayEvent("POST", "/v1/deployments/"+dirty+"/repair"+way, body, false, nil))
+		var answer events.APIGatewayProxyResponse
+		var d deploy.Deployment
+		if err != nil || json.Unmarshal(out, &answer) != nil || json.Unmarshal([]byte(answer.Body), &d) != nil || d.Repairing == nil {
+			t.Fatal(way, err, string(out))
+		}
+		if d.Repairing.By != "arn:aws:iam::123456789012:user/eve" || d.Repairing.Why != "the network is back" || d.Repairing.Of != dirty {
+			t.Errorf("%s: %+v", way, d.Repairing)
+		}
+	}
+}
+
 func TestNoOnceForEvaluationKeys(t *testing.T) {
 	h := served(t, world(t).Control(quiet()))
 	if w := ask(h, "POST "+preview+"/evaluation-keys idempotency-key=k", `{"name":"web"}`); w.Code != 400 || !strings.Contains(w.Body.String(), "Idempotency-Key") {

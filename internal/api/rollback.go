@@ -35,9 +35,13 @@ func (c *Control) undone(ctx context.Context, id string) (*deploy.Deployment, er
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case h.Dirty && h.Holder.Deployment == d.ID:
+	if h.Dirty {
+		if d, err = c.dirtyHolder(ctx, h, d.ID); err != nil {
+			return nil, err
+		}
 		return c.repairBy(ctx, h, d)
+	}
+	switch {
 	case h.Live != nil && h.Live.Deployment == d.ID:
 		return c.fallBack(ctx, h, settings.Target)
 	}
@@ -68,7 +72,7 @@ func (c *Control) rolledBack(ctx context.Context, app, environment, to string) (
 	case to != "":
 		return c.rollBackTo(ctx, h, to, settings.Target)
 	case h.Dirty:
-		d, err := c.Store.Deployment(ctx, h.Holder.Deployment)
+		d, err := c.dirtyHolder(ctx, h, "")
 		if err != nil {
 			return nil, err
 		}
@@ -112,14 +116,26 @@ func (c *Control) fallBack(ctx context.Context, h *deploy.Head, t deploy.Target)
 	return c.restore(h, h.Live.Deployment, "", to)
 }
 
-// repairBy restores what was live before the deployment that left its environment dirty. That may be no release of
-// ours, but what Slipway found there.
-func (c *Control) repairBy(ctx context.Context, h *deploy.Head, dirty *deploy.Deployment) (*deploy.Deployment, error) {
-	before := ""
-	if dirty.Previous != nil {
-		before = dirty.Previous.Deployment
+// dirtyHolder finds the deployment to repair, by any id of a chain of failed repairs, or "".
+func (c *Control) dirtyHolder(ctx context.Context, h *deploy.Head, id string) (*deploy.Deployment, error) {
+	holder, err := c.launcher().DirtyHolder(ctx, h, id)
+	if err != nil {
+		return nil, err
 	}
-	return c.undo(ctx, h, dirty.ID, before)
+	return c.Store.Deployment(ctx, holder)
+}
+
+// repairBy restores what the way back that left the environment dirty was to restore. That may be no release of ours, but what
+// Slipway found there.
+func (c *Control) repairBy(ctx context.Context, h *deploy.Head, dirty *deploy.Deployment) (*deploy.Deployment, error) {
+	settings, err := c.environment(ctx, h.App, h.Environment)
+	if err != nil {
+		return nil, err
+	}
+	if err := dirty.CheckRepair(settings.Target); err != nil {
+		return nil, err
+	}
+	return c.undo(ctx, h, dirty.ID, dirty.Aim().Deployment)
 }
 
 // undo drafts a rollback without a name to go back to: the pipeline finds it again, and refuses when the environment
@@ -137,11 +153,7 @@ func (c *Control) undo(ctx context.Context, h *deploy.Head, from, before string)
 
 // rollBackTo restores the release of a deployment that somebody named.
 func (c *Control) rollBackTo(ctx context.Context, h *deploy.Head, id string, t deploy.Target) (*deploy.Deployment, error) {
-	to, err := c.deployment(ctx, id)
-	if deploy.KindOf(err) == deploy.NotFound || err == nil && (to.App != h.App || to.Environment != h.Environment) {
-		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "to",
-			Err: fmt.Errorf("%s of %s has no deployment %q", h.Environment, h.App, deploy.Cut(id, 80))}
-	}
+	to, err := c.named(ctx, h, id)
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +174,16 @@ func (c *Control) rollBackTo(ctx context.Context, h *deploy.Head, id string, t d
 		return nil, err
 	}
 	return c.restore(h, live.ID, to.ID, to)
+}
+
+// named finds the deployment of an environment that a request names in its field to.
+func (c *Control) named(ctx context.Context, h *deploy.Head, id string) (*deploy.Deployment, error) {
+	to, err := c.deployment(ctx, id)
+	if deploy.KindOf(err) == deploy.NotFound || err == nil && (to.App != h.App || to.Environment != h.Environment) {
+		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "to",
+			Err: fmt.Errorf("%s of %s has no deployment %q", h.Environment, h.App, deploy.Cut(id, 80))}
+	}
+	return to, err
 }
 
 // restore drafts a rollback, a deployment of its own. named is set only where somebody said what to go back to.

@@ -113,6 +113,8 @@ func TestFailuresLeadOut(t *testing.T) {
 			want = "Rollback"
 		case "CodeBuild":
 			want = "Build" // which says what sort of failure it is
+		case "Rollback":
+			want = "CheckRollback" // which sees how far a way back came that crashed
 		case "SettleFailure":
 			want = "Unsettled"
 		}

@@ -94,7 +94,7 @@ func commitKeys(override bool) []key {
 			{name: "pre_deploy", shape: script("Before anything is changed; a failure fails the deployment.", nil)},
 			{name: "deploy", shape: script("Changes a script target.", nil)},
 			{name: "post_deploy", shape: script("After the release was deployed; a failure only warns.", nil)},
-			{name: "rollback", shape: script("Takes the change back; a script target's is "+deploy.DefaultRollback+" where none is given.", nil)},
+			{name: "rollback", shape: script("Takes the change back. Without one, a script target runs "+deploy.DefaultRollback+" if the Makefile has that rule, else it deploys the release before again.", nil)},
 		}}},
 		{name: "environment_variables", shape: variables("For the scripts, by name, as they are. References to secrets are for app.yaml: a commit must not read what it likes.")},
 		{name: "health_check_path", shape: &shape{pattern: `^/[^ \t\r\n#\x00]*$`, about: "Appended to the environment's URL; 200 is healthy.",

@@ -42,6 +42,19 @@ type Target struct {
 	Artifact string `json:"artifact,omitempty"` // the .zip among the artifacts; default the only one
 }
 
+// Same reports whether two targets are one place: a version of one function means nothing at another.
+func (t Target) Same(other Target) bool {
+	return t.Type == other.Type && t.Function == other.Function && t.Alias == other.Alias
+}
+
+// String names the target for people.
+func (t Target) String() string {
+	if t.Type == TargetLambda {
+		return "alias " + t.Alias + " of function " + t.Function
+	}
+	return "a " + t.Type + " target"
+}
+
 // The kinds of target.
 const (
 	TargetLambda = "lambda"

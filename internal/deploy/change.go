@@ -25,4 +25,7 @@ type Change struct {
 	Dirty          bool       `json:"dirty"`
 	RollbackFrom   string     `json:"rollback_from,omitempty"`
 	SupersededBy   string     `json:"superseded_by,omitempty"`
+	Repairs        string     `json:"repairs,omitempty"`      // the deployment whose dirty environment it repairs, or was asked to
+	RequestedBy    string     `json:"requested_by,omitempty"` // of a repair: the caller's ARN
+	Why            string     `json:"why,omitempty"`          // of a repair: the caller's reason
 }

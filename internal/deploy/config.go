@@ -79,7 +79,7 @@ func (c *Config) Health() Health {
 	return Health{Path: c.HealthCheckPath, TimeoutSeconds: c.HealthCheckTimeout, Successes: c.HealthyCount}
 }
 
-// DefaultRollback is the rollback script of a script target that names none.
+// DefaultRollback is the rollback script of a script target that names none, if its Makefile has such a rule.
 const DefaultRollback = "make rollback"
 
 // Bounds on a config.

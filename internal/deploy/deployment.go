@@ -50,15 +50,17 @@ type Deployment struct {
 	Found        *Live      `json:"found,omitempty"`         // what serves at its end because somebody else moved the target; nil: nobody did
 	Fallback     string     `json:"fallback,omitempty"`      // the deployment whose release undoing this one restores
 	RollbackTo   string     `json:"rollback_to,omitempty"`   // the deployment whose release this rollback restores
-	Repairs      string     `json:"repairs,omitempty"`       // the deployment whose dirty environment this rollback took over
+	Repairs      string     `json:"repairs,omitempty"`       // the deployment whose dirty environment this one took over
+	Repairing    *Repair    `json:"repairing,omitempty"`     // what a caller asked for to end a dirty environment
 	Shifted      int        `json:"shifted,omitempty"`       // steps of the plan whose weight was set
 	StepsDone    int        `json:"steps_done,omitempty"`    // steps of the plan that were checked healthy
 	Healthy      bool       `json:"healthy,omitempty"`       // the last health check of the way, forward or back, was good
 	HooksRun     []string   `json:"hooks_run,omitempty"`     // points whose hooks have run
 	Changed      *time.Time `json:"changed,omitempty"`       // when the target's first change began; unset: nothing was touched
 	Undone       bool       `json:"undone,omitempty"`        // the change was taken back
+	OwesScript   bool       `json:"owes_script,omitempty"`   // traffic is back, and the rollback script has not succeeded
 	Dirty        bool       `json:"dirty,omitempty"`         // the environment needs a repair and stays locked
-	Repair       string     `json:"repair,omitempty"`        // the command that repairs it
+	Repair       string     `json:"repair,omitempty"`        // the commands that repair it
 	ErrorKind    Kind       `json:"error_kind,omitempty"`    // what sort of failure Error tells
 	SupersededBy string     `json:"superseded_by,omitempty"` // the newer deployment that took its place
 	CancelTime   *time.Time `json:"cancel_time,omitempty"`   // when somebody asked to cancel it
@@ -197,7 +199,8 @@ const (
 	Advance Verdict = "advance" // the next step, please
 	Hold    Verdict = "hold"    // not enough is known yet: bake, then check again
 	Done    Verdict = "done"    // that was the last step, or the end of a rollback that was asked for
-	Undone  Verdict = "undone"  // a failed deployment's way back has ended
+	Undone  Verdict = "undone"  // a way back has ended, of a failed deployment or short of its aim
+	Again   Verdict = "again"   // the way back crashed: begin it once more
 )
 
 var (

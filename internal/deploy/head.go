@@ -31,7 +31,8 @@ type Turn struct {
 	Action     Action    `json:"action"`
 	Token      string    `json:"token,omitempty"` // the task token that its execution waits with
 	Since      time.Time `json:"since"`
-	Expires    time.Time `json:"expires"` // when a holder that was not heard of is given another execution
+	Expires    time.Time `json:"expires"`           // when a holder that was not heard of is given another execution
+	Repairs    string    `json:"repairs,omitempty"` // the dirty deployment that it was asked to repair
 }
 
 // Lease is how long a turn lasts: longer than everything after Admit may take in an all-at-once plan.
@@ -57,11 +58,14 @@ func (h *Head) Admit(t Turn, now time.Time) Admission {
 		return Admission{Granted: true}
 	case t.Action == Deploy && h.Live != nil && h.Live.Deployment > t.Deployment:
 		return Admission{SupersededBy: h.Live.Deployment}
+	case t.Repairs != "" && !h.DirtyBy(t.Repairs):
+		return Admission{Refused: h.notDirtyBy(t.Repairs)}
 	case holder == nil:
 		h.grant(t, now)
 		return Admission{Granted: true}
-	case h.Dirty && t.Action == Deploy:
-		return Admission{Refused: fmt.Sprintf("the environment is dirty since %s and stays locked until it is repaired", holder.Deployment)}
+	case h.Dirty && t.Action == Deploy && t.Repairs == "":
+		return Admission{Refused: fmt.Sprintf("the environment is dirty since %s and stays locked until it is repaired: %s",
+			holder.Deployment, RepairCommands(holder.Deployment))}
 	case h.Dirty:
 		took := *holder
 		h.Dirty = false
@@ -69,6 +73,45 @@ func (h *Head) Admit(t Turn, now time.Time) Admission {
 		return Admission{Granted: true, TookOver: &took}
 	}
 	return h.queue(t)
+}
+
+// DirtyBy reports whether the deployment id left the environment dirty and nothing has taken it over since.
+func (h *Head) DirtyBy(id string) bool {
+	return h.Dirty && h.Holder != nil && h.Holder.Deployment == id
+}
+
+// longestChain is how many failed repairs in a row are followed.
+const longestChain = 50
+
+// DirtyHolder finds the deployment that is to be repaired where a caller names one: the one that left the environment dirty, or one
+// whose repair it was, so that any id of a chain of failed repairs will do; "" names whichever it is. Conflict says the right one.
+func (h *Head) DirtyHolder(id string, record func(id string) (*Deployment, error)) (string, error) {
+	if !h.Dirty || h.Holder == nil {
+		return "", Errorf(Conflict, "", "%s of %s is not dirty: there is nothing to repair", h.Environment, h.App)
+	}
+	holder := h.Holder.Deployment
+	for at, n := holder, 0; id != "" && at != id; n++ {
+		d, err := record(at)
+		if err != nil && KindOf(err) != NotFound {
+			return "", err
+		}
+		if err != nil || d.Repairs == "" || n == longestChain {
+			return "", Errorf(Conflict, "", "%s of %s is dirty since %s, not since %s; %s", h.Environment, h.App, holder, id, RepairCommands(holder))
+		}
+		at = d.Repairs
+	}
+	return holder, nil
+}
+
+// notDirtyBy says what became of an environment that a deployment wants to repair.
+func (h *Head) notDirtyBy(id string) string {
+	switch {
+	case h.Dirty:
+		return fmt.Sprintf("the environment is dirty since %s by now, not since %s", h.Holder.Deployment, id)
+	case h.Holder != nil:
+		return fmt.Sprintf("the environment is not dirty any more: %s has taken it over from %s", h.Holder.Deployment, id)
+	}
+	return fmt.Sprintf("the environment is not dirty any more: %s was repaired meanwhile", id)
 }
 
 // queue lets one wait: the newest, except that a rollback which somebody asked for is never pushed out by a commit.
@@ -152,6 +195,16 @@ func (h *Head) Soil(id string, now time.Time) Handover {
 	}
 	h.Dirty, h.Waiting = true, nil
 	return Handover{Refused: w}
+}
+
+// GiveBack ends the turn of a repair that changed nothing: the environment is as dirty as before, since the deployment dirty.
+// Another rollback that waits gets its turn.
+func (h *Head) GiveBack(id string, dirty Turn, now time.Time) Handover {
+	if h.Holder == nil || h.Holder.Deployment != id {
+		return Handover{}
+	}
+	h.Holder = &dirty
+	return h.Soil(dirty.Deployment, now)
 }
 
 // GoLive records what serves from now on, and what there is to go back to.

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +82,70 @@ func TestDirty(t *testing.T) {
 	}
 	if adm := h.Admit(turn(4, deploy.Rollback), noon); !adm.Granted || adm.TookOver.Deployment != id(1) || h.Dirty || h.Fence != 2 {
 		t.Errorf("the repair: %+v, head %+v", adm, h)
+	}
+}
+
+// TestRepairTurn has repairs ask for their turn: only that of what is dirty now gets it, and one that changes nothing gives the
+// dirt back.
+func TestRepairTurn(t *testing.T) {
+	repair := func(n int, action deploy.Action, of int) deploy.Turn {
+		asks := turn(n, action)
+		asks.Repairs = id(of)
+		return asks
+	}
+	h := &deploy.Head{}
+	h.Admit(turn(1, deploy.Deploy), noon)
+	if adm := h.Admit(repair(2, deploy.Deploy, 1), noon); adm.Refused == "" || h.Waiting != nil {
+		t.Errorf("a repair while it is at work: %+v", adm)
+	}
+	h.Soil(id(1), noon)
+	if adm := h.Admit(repair(3, deploy.Rollback, 2), noon); adm.Refused == "" {
+		t.Errorf("a repair of another one: %+v", adm)
+	}
+	if adm := h.Admit(repair(4, deploy.Deploy, 1), noon); !adm.Granted || adm.TookOver == nil || adm.TookOver.Deployment != id(1) || h.Dirty {
+		t.Errorf("a deployment that repairs: %+v", adm)
+	}
+	if adm := h.Admit(repair(5, deploy.Rollback, 1), noon); adm.Refused == "" {
+		t.Errorf("a second repair: %+v", adm)
+	}
+	h.Admit(turn(6, deploy.Deploy), noon)
+	over := h.GiveBack(id(4), deploy.Turn{Deployment: id(1)}, noon)
+	if over.Refused == nil || over.Refused.Deployment != id(6) || !h.DirtyBy(id(1)) {
+		t.Errorf("given back: %+v, head %+v", over, h)
+	}
+	h.Admit(repair(7, deploy.Rollback, 1), noon)
+	h.Admit(turn(8, deploy.Rollback), noon)
+	if over := h.GiveBack(id(7), deploy.Turn{Deployment: id(1)}, noon); over.Granted == nil || over.Granted.Deployment != id(8) || h.Dirty {
+		t.Errorf("given back while a rollback waits: %+v, head %+v", over, h)
+	}
+	h.Leave(id(8), noon)
+	if adm := h.Admit(repair(9, deploy.Rollback, 1), noon); adm.Refused == "" {
+		t.Errorf("a repair of what is repaired: %+v", adm)
+	}
+}
+
+// TestDirtyHolder names the deployment to repair by every id of a chain of failed repairs.
+func TestDirtyHolder(t *testing.T) {
+	records := map[string]*deploy.Deployment{id(1): {ID: id(1)}, id(2): {ID: id(2), Repairs: id(1)}, id(3): {ID: id(3), Repairs: id(2)}, id(4): {ID: id(4)}}
+	record := func(id string) (*deploy.Deployment, error) {
+		if d := records[id]; d != nil {
+			return d, nil
+		}
+		return nil, deploy.Errorf(deploy.NotFound, "", "no %s", id)
+	}
+	h := &deploy.Head{App: "shop", Environment: "production", Dirty: true, Holder: &deploy.Turn{Deployment: id(3)}}
+	for _, named := range []string{"", id(1), id(2), id(3)} {
+		if got, err := h.DirtyHolder(named, record); err != nil || got != id(3) {
+			t.Errorf("%q: %q, %v", named, got, err)
+		}
+	}
+	records[id(1)].Repairs = id(0) // whose record is gone
+	if _, err := h.DirtyHolder(id(4), record); deploy.KindOf(err) != deploy.Conflict || !strings.Contains(err.Error(), "slipway repair "+id(3)) {
+		t.Errorf("another one: %v", err)
+	}
+	h.Dirty = false
+	if _, err := h.DirtyHolder(id(3), record); deploy.KindOf(err) != deploy.Conflict {
+		t.Errorf("a clean environment: %v", err)
 	}
 }
 

@@ -55,6 +55,7 @@ type Request struct {
 	Rebuild     bool // builds anew, whatever was built of the commit
 	Metadata    map[string]any
 	Once        Once
+	Repairing   *deploy.Repair // lets it into a dirty environment; nil for every other deployment
 }
 
 // Deploy launches a request, where the app's owner and the state of the environment allow it. A request that came before
@@ -78,10 +79,12 @@ func (l *Launcher) Deploy(ctx context.Context, r Request) (*deploy.Deployment, e
 	if err != nil {
 		return nil, err
 	}
-	if err := l.clean(ctx, r.App, r.Environment); err != nil {
+	repairing, err := l.admissible(ctx, r)
+	if err != nil {
 		return nil, err
 	}
 	d := deploy.New("", deploy.Deploy, r.App, r.Environment, l.Now())
+	d.Repairing = repairing
 	d.CommitSHA, d.Branch, d.Force, d.Source, d.Settings = r.CommitSHA, r.Branch, r.Force, bundle, settings
 	d.Rebuild, d.Variables = r.Rebuild, app.Variables
 	if r.Metadata != nil {
@@ -122,28 +125,41 @@ func (l *Launcher) bundle(ctx context.Context, app *deploy.App, commit string) (
 	return b, err
 }
 
-// clean refuses a deployment to a dirty environment, and says how to repair that.
-func (l *Launcher) clean(ctx context.Context, app, environment string) error {
-	h, err := l.Store.Head(ctx, app, environment)
-	if err != nil || !h.Dirty {
-		return err
+// admissible refuses a deployment to a dirty environment, and says how to repair that; and one that repairs what isn't dirty. It
+// returns the repair with the deployment that really is to be repaired.
+func (l *Launcher) admissible(ctx context.Context, r Request) (*deploy.Repair, error) {
+	h, err := l.Store.Head(ctx, r.App, r.Environment)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.Repairing != nil:
+		repairing := *r.Repairing
+		repairing.Of, err = l.DirtyHolder(ctx, h, r.Repairing.Of)
+		return &repairing, err
+	case !h.Dirty:
+		return nil, nil
 	}
 	repair, err := l.Repair(ctx, h)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return deploy.Errorf(deploy.Conflict, "", "%s is dirty since %s and stays locked until it is repaired: %s",
-		environment, h.Holder.Deployment, repair)
+	return nil, deploy.Errorf(deploy.Conflict, "", "%s is dirty since %s and stays locked until it is repaired: %s",
+		r.Environment, h.Holder.Deployment, repair)
 }
 
-// Repair finds the command that repairs a dirty environment.
+// DirtyHolder finds the deployment to repair where the caller names any of a chain of failed repairs.
+func (l *Launcher) DirtyHolder(ctx context.Context, h *deploy.Head, id string) (string, error) {
+	return h.DirtyHolder(id, func(id string) (*deploy.Deployment, error) { return l.Store.Deployment(ctx, id) })
+}
+
+// Repair finds the commands that repair a dirty environment.
 func (l *Launcher) Repair(ctx context.Context, h *deploy.Head) (string, error) {
 	d, err := l.Store.Deployment(ctx, h.Holder.Deployment)
 	if err != nil {
 		return "", err
 	}
 	if d.Repair == "" {
-		return "slipway rollback " + d.ID, nil
+		return deploy.RepairCommands(d.ID), nil
 	}
 	return d.Repair, nil
 }

@@ -78,7 +78,7 @@ func TestRefused(t *testing.T) {
 	}
 	c.Put(&deploy.Deployment{ID: "deploy-20261122-110000000-cccccccc", App: "shop", Environment: "production"})
 	c.SetHead(deploy.Head{App: "shop", Environment: "production", Dirty: true, Holder: &deploy.Turn{Deployment: "deploy-20261122-110000000-cccccccc"}})
-	if _, err := l.Deploy(t.Context(), request("dirty")); deploy.KindOf(err) != deploy.Conflict || !strings.Contains(err.Error(), "slipway rollback deploy-20261122-110000000-cccccccc") {
+	if _, err := l.Deploy(t.Context(), request("dirty")); deploy.KindOf(err) != deploy.Conflict || !strings.Contains(err.Error(), "slipway repair deploy-20261122-110000000-cccccccc") {
 		t.Errorf("dirty: %v", err)
 	}
 	if len(m.starts) != 0 || count(t, c) != 1 {

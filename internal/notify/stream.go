@@ -2,6 +2,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"math"
@@ -22,11 +23,12 @@ type Record struct {
 	} `json:"dynamodb"`
 }
 
-// image is an item in DynamoDB's own JSON; lists and maps, of which a change tells nothing, are passed over.
+// image is an item in DynamoDB's own JSON; lists, of which a change tells nothing, are passed over.
 type image map[string]struct {
 	S    *string `json:"S"`
 	N    *string `json:"N"`
 	BOOL *bool   `json:"BOOL"`
+	M    image   `json:"M"`
 }
 
 func (i image) text(name string) string {
@@ -58,6 +60,11 @@ func ChangeOf(r Record) (*deploy.Change, error) {
 	}
 	if b := item["dirty"].BOOL; b != nil {
 		c.Dirty = *b
+	}
+	c.Repairs = item.text("repairs")
+	if repairing := item["repairing"].M; repairing != nil {
+		c.Repairs = cmp.Or(c.Repairs, repairing.text("of"))
+		c.RequestedBy, c.Why = repairing.text("by"), repairing.text("why")
 	}
 	return c, times(r, c)
 }

@@ -43,6 +43,11 @@ func TestChangeOf(t *testing.T) {
 	if err != nil || *got != want {
 		t.Errorf("%+v, %v", got, err)
 	}
+	repair := strings.ReplaceAll(written("deployment", "running", "success", "8"), `"metadata":`,
+		`"repairs":{"S":"deploy-1"},"repairing":{"M":{"of":{"S":"deploy-1"},"by":{"S":"arn:eve"},"why":{"S":"the network is back"},"skip_scripts":{"BOOL":true}}},"metadata":`)
+	if got, err := notify.ChangeOf(record(t, repair)); err != nil || got.Repairs != "deploy-1" || got.RequestedBy != "arn:eve" || got.Why != "the network is back" {
+		t.Errorf("a repair: %+v, %v", got, err)
+	}
 	for name, text := range map[string]string{
 		"no change":    written("deployment", "running", "running", "7"),
 		"a head":       written("head", "running", "success", "7"),

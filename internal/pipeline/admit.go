@@ -61,13 +61,22 @@ func (a *Admit) admit(ctx context.Context, call Call) (*State, error) {
 		if err := admissible(d); err != nil {
 			return err
 		}
-		adm = h.Admit(deploy.Turn{Deployment: d.ID, Action: d.Action, Token: call.Token}, a.Now())
+		adm = h.Admit(turnOf(d, call.Token), a.Now())
 		return a.write(adm, h, d, record)
 	}, at)
 	if err != nil {
 		return nil, err
 	}
 	return st, a.answer(ctx, adm, d, call.Token)
+}
+
+// turnOf is the turn that a deployment asks for.
+func turnOf(d *deploy.Deployment, token string) deploy.Turn {
+	t := deploy.Turn{Deployment: d.ID, Action: d.Action, Token: token}
+	if d.Repairing != nil {
+		t.Repairs = d.Repairing.Of
+	}
+	return t
 }
 
 func admissible(d *deploy.Deployment) error {

@@ -54,7 +54,7 @@ func (a *app) byHand(input string) *run {
 // TestConsole starts what docs/console.md has an operator start, to the letter, for the app that it speaks of.
 func TestConsole(t *testing.T) {
 	inputs, rows := console(t)
-	if len(inputs) != 3 || len(rows) < 9 {
+	if len(inputs) != 6 || len(rows) < 10 {
 		t.Fatalf("%d inputs, %d rows", len(inputs), len(rows))
 	}
 	rollBack, rollBackTo, deployOne := inputs[0], inputs[1], inputs[2]
@@ -88,8 +88,24 @@ func TestConsole(t *testing.T) {
 	a.serves("one")
 	a.byHand(rollBackTo).wants(deploy.Success)
 	a.serves("first")
+	a.repairedByHand(inputs[3:], deployOne)
 	for _, row := range rows {
 		a.refused(row[0], row[1], row[2])
+	}
+}
+
+// repairedByHand makes the environment dirty for each of the inputs that repair one. The last names the dirty deployment.
+func (a *app) repairedByHand(inputs []string, plain string) {
+	a.t.Helper()
+	for _, input := range inputs {
+		a.deploy(a.commit("fragile", config("rollback=exit 1"))).wants(deploy.Success)
+		dirty := a.start(map[string]any{"action": "rollback"}).wants(deploy.Failed)
+		a.byHand(plain).wants(deploy.Failed)
+		repair := a.byHand(regexp.MustCompile(`("repairs": ")[^"]*`).ReplaceAllString(input, "${1}"+dirty.ID))
+		d := repair.wants(deploy.Success)
+		if h := a.head("production"); h.Dirty || d.Repairs != dirty.ID || d.Repairing == nil || d.Repairing.Why == "" {
+			a.t.Errorf("%s: repairs %q, %+v; head %+v", input, d.Repairs, d.Repairing, h)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Deploy) Run(ctx context.Context, call Call) (*State, error) {
 		b := s.bench(st, d, "deploy")
 		b.place = d.Release.Artifacts
 		defer func() { err = errors.Join(err, b.close()) }()
-		if err := s.before(ctx, b); err != nil {
+		if err := s.prepare(ctx, b); err != nil {
 			return done{}, err
 		}
 		if _, _, err := b.variables(ctx); err != nil { // a secret that is missing mustn't fail the way back as well
@@ -65,8 +65,8 @@ func (s *Deploy) Run(ctx context.Context, call Call) (*State, error) {
 	})
 }
 
-// before is all that may still fail without a trace on the target.
-func (s *Deploy) before(ctx context.Context, b *bench) error {
+// prepare is all that may still fail without a trace on the target.
+func (s *Deploy) prepare(ctx context.Context, b *bench) error {
 	if err := s.Hooks.run(ctx, b, "pre_deploy"); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (s *Deploy) mark(ctx context.Context, h *deploy.Head, d *deploy.Deployment)
 	if d.Changed != nil {
 		return nil, nil //nolint:nilnil // nothing is left to be written
 	}
-	live, note, err := liveNow(ctx, s.Records, h, s.Targets, d)
+	live, note, err := s.before(ctx, h, d)
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +97,23 @@ func (s *Deploy) mark(ctx context.Context, h *deploy.Head, d *deploy.Deployment)
 			d.Log(now, "%s", note)
 		}
 	}, nil
+}
+
+// before returns what is live before the deployment's first change. In a dirty environment that is what its way back was to restore,
+// as long as the app still has that target: what the target says now may be anything.
+func (s *Deploy) before(ctx context.Context, h *deploy.Head, d *deploy.Deployment) (*deploy.Live, string, error) {
+	if d.Repairs != "" {
+		from, err := s.Records.Deployment(ctx, d.Repairs)
+		if err != nil {
+			return nil, "", err
+		}
+		aim := from.Aim()
+		known := aim.TargetVersion != "" || d.Settings.Target.Type != deploy.TargetLambda
+		if known && from.Settings != nil && from.Settings.Target.Same(d.Settings.Target) {
+			return aim, "", nil
+		}
+	}
+	return liveNow(ctx, s.Records, h, s.Targets, d)
 }
 
 // fallback returns the deployment of the release before d's, which a rollback of d restores: what serves now, unless that is the

@@ -35,8 +35,11 @@ func (s *Deploy) introduce(ctx context.Context, st *State, d *deploy.Deployment)
 // can't be reached must not keep the code where it is: it is a warning.
 func (r *Rollback) switchOff(ctx context.Context, st *State, d *deploy.Deployment, to *deploy.Live) error {
 	keys, err := r.brought(ctx, d, to)
-	if err != nil || len(keys) == 0 {
-		return err
+	if err != nil {
+		return r.note(ctx, st, d, "warning: which flags the release brought can't be read: %v; they stay as they are, and the rollback goes on", err)
+	}
+	if len(keys) == 0 {
+		return nil
 	}
 	off, err := r.Flags.SwitchOff(ctx, d.App, d.Environment, keys, d.ID, r.Now())
 	switch {
@@ -61,23 +64,11 @@ func (r *Rollback) brought(ctx context.Context, d *deploy.Deployment, to *deploy
 	return slices.DeleteFunc(slices.Clone(d.Config.Flags), func(key string) bool { return slices.Contains(before.Flags, key) }), nil
 }
 
-// longestWay is how many rollbacks in a row are followed to the deployment whose commit serves.
-const longestWay = 20
-
 // configOf finds the config of the commit that a deployment put live. A rollback's own is that of what it undid.
 func (r *Rollback) configOf(ctx context.Context, id string) (*deploy.Config, error) {
-	for range longestWay {
-		if id == "" {
-			return nil, nil
-		}
-		d, err := r.Records.Deployment(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if d.Action == deploy.Deploy {
-			return d.Config, nil
-		}
-		id = d.RollbackTo
+	d, err := origin(ctx, r.Records, id)
+	if err != nil || d == nil {
+		return nil, err
 	}
-	return nil, nil
+	return d.Config, nil
 }

@@ -28,7 +28,7 @@ func (a *app) removed(function string) {
 func (r *run) dirty(words string) *deploy.Deployment {
 	r.a.t.Helper()
 	d := r.wants(deploy.Failed)
-	if !d.Dirty || d.Repair != "slipway rollback "+d.ID || !strings.Contains(d.Error, words) {
+	if !d.Dirty || d.Repair != deploy.RepairCommands(d.ID) || !strings.Contains(d.Error, words) {
 		r.a.t.Errorf("dirty %v, repair %q, error %q; want it dirty for %q", d.Dirty, d.Repair, d.Error, words)
 	}
 	return d

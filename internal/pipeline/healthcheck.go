@@ -30,9 +30,15 @@ func (c *HealthCheck) Run(ctx context.Context, call Call) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	if st.Back && !undone(d) {
-		st.Verdict = deploy.Undone
-		return st, nil
+	if way := d.Stage("rollback"); way != nil {
+		st.Back = true // which a Rollback that crashed could not say
+		if way.Open() && way.Attempt == 1 {
+			st.Verdict = deploy.Again
+			return st, nil
+		}
+	}
+	if st.Back && (!undone(d) || d.Declared()) {
+		return c.verdict(st, d), nil
 	}
 	name := checkName(st)
 	if done := d.Stage(name); done != nil && done.End != nil && (st.Back || d.StepsDone > st.Step) {
@@ -189,7 +195,7 @@ func (c *HealthCheck) pass(st *State, d *deploy.Deployment, name string) {
 // verdict words what a finished check means for the machine.
 func (c *HealthCheck) verdict(st *State, d *deploy.Deployment) *State {
 	switch {
-	case st.Back && d.Action == deploy.Deploy:
+	case st.Back && (d.Action == deploy.Deploy || !undone(d) || d.OwesScript):
 		st.Verdict = deploy.Undone
 	case st.Back || d.StepsDone == len(d.Plan):
 		st.Verdict = deploy.Done

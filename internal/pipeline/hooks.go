@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
@@ -33,7 +34,13 @@ type call struct {
 // run runs the hooks of a point, once for a deployment, in their order. One that fails is on the timeline and stops
 // nothing; only a record that can't be written is an error.
 func (h *Hooks) run(ctx context.Context, b *bench, point string) error {
-	if b.d.Config == nil || len(b.d.Config.Hooks.At(point)) == 0 || slices.Contains(b.d.HooksRun, point) {
+	return h.runWithin(ctx, b, point, 0)
+}
+
+// runWithin is run for hooks that may take limit together, and their output and the record margin more; 0 is no limit but the
+// function's. Each that has no time left gets a second.
+func (h *Hooks) runWithin(ctx context.Context, b *bench, point string, limit time.Duration) error {
+	if b.d.SkipsScripts() || b.d.Config == nil || len(b.d.Config.Hooks.At(point)) == 0 || slices.Contains(b.d.HooksRun, point) {
 		return nil
 	}
 	hooks := b.d.Config.Hooks.At(point)
@@ -47,9 +54,14 @@ func (h *Hooks) run(ctx context.Context, b *bench, point string) error {
 	if err != nil {
 		return err
 	}
+	bounded, stop := ctx, func() {}
+	if limit > 0 {
+		bounded, stop = context.WithTimeout(ctx, limit+margin)
+	}
+	defer stop()
 	for _, hook := range hooks {
 		result := "done"
-		if err := h.one(ctx, b, point, hook); err != nil {
+		if err := h.one(bounded, b, point, hook); err != nil {
 			if k := deploy.KindOf(err); k == deploy.Cancelled || k == deploy.Fenced {
 				return err
 			}

@@ -132,12 +132,18 @@ func (f *lambdaApp) alias(version string) {
 // version commits a version whose build hands over a ready zip.
 func (f *lambdaApp) version(version string) string {
 	f.t.Helper()
+	return f.versionWith(version, "")
+}
+
+// versionWith is version with more lines behind the scripts of slipway.yaml.
+func (f *lambdaApp) versionWith(version, more string) string {
+	f.t.Helper()
 	f.write(version+".zip", string(pack(f.t, version)))
 	seconds := 120
 	if version == "bad" { // which no patience makes good
 		seconds = 3
 	}
-	yaml := "artifacts: [out/app.zip]\nhealth_check_timeout: " + strconv.Itoa(seconds) + "\nscripts:\n  test: 'true'\n  build: mkdir out && cp \"$SERVE/" + version + ".zip\" out/app.zip\n"
+	yaml := "artifacts: [out/app.zip]\nhealth_check_timeout: " + strconv.Itoa(seconds) + "\nscripts:\n  test: 'true'\n  build: mkdir out && cp \"$SERVE/" + version + ".zip\" out/app.zip\n" + more + "\n"
 	return f.commit(version, yaml)
 }
 

@@ -124,11 +124,11 @@ func TestHooks(t *testing.T) {
 		}
 	}
 	a.deploy(a.commit("bad", hasty(hooks))).wants(deploy.RolledBack)
-	if got, want := strings.Fields(a.read("hooks")), "pre post pre post failure back done"; strings.Join(got, " ") != want {
+	if got, want := strings.Fields(a.read("hooks")), "pre post pre post back failure done"; strings.Join(got, " ") != want {
 		t.Errorf("hooks ran: %v, want %s", got, want)
 	}
 	a.deploy(a.commit("two", config(hooks, "test=exit 1"))).wants(deploy.Failed)
-	if got, want := strings.Fields(a.read("hooks")), "pre post pre post failure back done failure"; strings.Join(got, " ") != want {
+	if got, want := strings.Fields(a.read("hooks")), "pre post pre post back failure done failure"; strings.Join(got, " ") != want {
 		t.Errorf("hooks ran: %v, want %s", got, want)
 	}
 }
@@ -243,7 +243,7 @@ func TestDirtyAndItsRepair(t *testing.T) {
 	one := a.deploy(a.commit("one", config())).wants(deploy.Success)
 	fragile := `rollback=test -e "$SERVE/tool" && cp out/version "$SERVE/live"`
 	bad := a.deploy(a.commit("bad", hasty(fragile))).wants(deploy.Failed)
-	if !bad.Dirty || bad.Repair != "slipway rollback "+bad.ID || bad.Stage("rollback").Outcome != deploy.StageFailed {
+	if !bad.Dirty || bad.Repair != deploy.RepairCommands(bad.ID) || bad.Stage("rollback").Outcome != deploy.StageFailed {
 		t.Errorf("dirty %v, repair %q", bad.Dirty, bad.Repair)
 	}
 	if h := a.head("production"); !h.Dirty || h.Holder == nil || h.Holder.Deployment != bad.ID {

@@ -47,6 +47,12 @@ type Input struct {
 	Force       bool          `json:"force_deployment,omitempty"`
 	Rebuild     bool          `json:"rebuild,omitempty"`
 	To          string        `json:"to,omitempty"` // the deployment whose release a rollback restores
+
+	// How to end a dirty environment, and why: all of these want the last.
+	Repairs     string `json:"repairs,omitempty"`          // the dirty deployment that a deployment repairs
+	SkipScripts bool   `json:"skip_scripts,omitempty"`     // a rollback without the scripts and hooks of what it undoes
+	Declare     bool   `json:"declare_repaired,omitempty"` // a rollback that moves nothing: it was repaired by hand
+	Why         string `json:"why,omitempty"`
 }
 
 // Recover is the action of an execution that Sweep starts for a deployment whose own is gone.
@@ -77,7 +83,7 @@ func inputError(err error) error {
 		return deploy.Errorf(deploy.Invalid, "input", "it is a %s; want an object such as "+exampleInput, wrong.Value)
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return deploy.FieldErrorf(strings.Trim(name, `"`), "is unknown; want app, environment, commit_sha, branch, force_deployment, rebuild, action or to")
+		return deploy.FieldErrorf(strings.Trim(name, `"`), "is unknown; want app, environment, commit_sha, branch, force_deployment, rebuild, action, to, repairs, skip_scripts, declare_repaired or why")
 	}
 	return deploy.Errorf(deploy.Invalid, "input", "%w; want an object such as "+exampleInput, err)
 }
@@ -104,7 +110,36 @@ func (in *Input) validate() error {
 	case in.To != "" && !deploy.ValidID(in.To):
 		return deploy.FieldErrorf("to", "%q is not a deployment's id", deploy.Cut(in.To, 80))
 	}
+	if err := in.validateRepair(); err != nil {
+		return err
+	}
 	return deploy.CheckBranch(in.Branch)
+}
+
+func (in *Input) validateRepair() error {
+	switch {
+	case in.Action == deploy.Deploy && (in.SkipScripts || in.Declare):
+		return deploy.FieldErrorf("action", "skip_scripts and declare_repaired belong to a rollback; want repairs for a deployment")
+	case in.Action == deploy.Rollback && in.Repairs != "":
+		return deploy.FieldErrorf("repairs", "belongs to a deployment; a rollback repairs what is dirty anyhow")
+	case in.Declare && in.SkipScripts:
+		return deploy.FieldErrorf("skip_scripts", "means nothing beside declare_repaired, which runs none")
+	case in.Repairs != "" && !deploy.ValidID(in.Repairs):
+		return deploy.FieldErrorf("repairs", "%q is not a deployment's id", deploy.Cut(in.Repairs, 80))
+	case in.Repairs != "" || in.SkipScripts || in.Declare:
+		return deploy.CheckWhy(in.Why)
+	case in.Why != "":
+		return deploy.FieldErrorf("why", "is the reason for repairs, skip_scripts or declare_repaired; want one of them")
+	}
+	return nil
+}
+
+// repair is what the input asks for to end a dirty environment, nil for nothing.
+func (in *Input) repair() *deploy.Repair {
+	if in.Why == "" {
+		return nil
+	}
+	return &deploy.Repair{Of: in.Repairs, Why: in.Why, SkipScripts: in.SkipScripts, Declared: in.Declare}
 }
 
 // executionID gives the id of an execution's deployment: its name where that is one, else made of its start and ARN, so
@@ -179,6 +214,7 @@ func (p *Prepare) prepare(ctx context.Context, d *deploy.Deployment) (end done, 
 		d.Variables = found.Variables
 		d.CommitSHA, d.Branch, d.RollbackFrom = found.CommitSHA, found.Branch, found.RollbackFrom
 		d.Release, d.Fallback, d.Health = found.Release, found.Fallback, found.Health
+		d.Repairing = found.Repairing
 		d.Runner, d.Seal, d.TestedBy = found.Runner, found.Seal, found.TestedBy
 	}
 	return end, err
@@ -198,6 +234,7 @@ func (p *Prepare) record(ctx context.Context, in *Input, id, execution string) (
 		return nil, err
 	}
 	d.CommitSHA, d.Branch, d.Force, d.Rebuild, d.RollbackTo = in.CommitSHA, in.Branch, in.Force, in.Rebuild, in.To
+	d.Repairing = in.repair()
 	d.Metadata["started_by"] = "execution"
 	if d.Action == deploy.Rollback {
 		p.foresee(ctx, d)
@@ -215,6 +252,9 @@ func (p *Prepare) record(ctx context.Context, in *Input, id, execution string) (
 
 // foresee takes down what a rollback is going to undo and restore, for its first line. Where it can't be said, prepare says why.
 func (p *Prepare) foresee(ctx context.Context, d *deploy.Deployment) {
+	if d.Declared() {
+		return
+	}
 	h, err := p.Heads.Head(ctx, d.App, d.Environment)
 	if err != nil {
 		return
@@ -257,6 +297,9 @@ func (p *Prepare) started(d *deploy.Deployment, execution string, start time.Tim
 	}
 	if d.Status == deploy.Pending {
 		d.Log(start, "%s started", startText(d))
+		if d.Repairing != nil {
+			d.Log(start, "repair asked for%s", reason(d))
+		}
 	}
 	if err := d.Status.To(deploy.Running); err != nil {
 		return err
@@ -291,6 +334,9 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, err
 	c, err := p.Parse(text, d.Environment)
 	if err != nil {
 		return "", deploy.Errorf(deploy.Invalid, "slipway.yaml", "%w", err)
+	}
+	if err := p.findDirty(ctx, d); err != nil {
+		return "", err
 	}
 	if d.Settings.RollbackEnabled != nil {
 		c.RollbackEnabled = *d.Settings.RollbackEnabled
@@ -362,11 +408,45 @@ func (p *Prepare) rollback(ctx context.Context, d *deploy.Deployment) (string, e
 	if err != nil {
 		return "", err
 	}
+	d.Plan = deploy.AllAtOnce()
+	if err := p.dirtyHolder(ctx, h, d); err != nil {
+		return "", err
+	}
+	if d.Declared() {
+		d.RollbackFrom = d.Repairing.Of
+		return said("%s was repaired by hand", d.RollbackFrom), nil
+	}
 	way, err := findWayBack(ctx, p.Records, h, d)
 	if err != nil {
 		return "", err
 	}
 	way.apply(d)
-	d.Plan = deploy.AllAtOnce()
 	return said("%s", way), nil
+}
+
+// findDirty resolves what a deployment is to repair; most repair nothing.
+func (p *Prepare) findDirty(ctx context.Context, d *deploy.Deployment) error {
+	if d.Repairing == nil {
+		return nil
+	}
+	h, err := p.Heads.Head(ctx, d.App, d.Environment)
+	if err != nil {
+		return err
+	}
+	return p.dirtyHolder(ctx, h, d)
+}
+
+// dirtyHolder writes down which deployment's dirty environment d repairs. Only a rollback that skips scripts needs none.
+func (p *Prepare) dirtyHolder(ctx context.Context, h *deploy.Head, d *deploy.Deployment) error {
+	if d.Repairing == nil || !h.Dirty && d.Repairing.Of == "" && !d.Repairing.Declared {
+		return nil
+	}
+	holder, err := h.DirtyHolder(d.Repairing.Of, func(id string) (*deploy.Deployment, error) { return p.Records.Deployment(ctx, id) })
+	if err != nil {
+		return err
+	}
+	repairing := *d.Repairing
+	repairing.Of = holder
+	d.Repairing = &repairing
+	return nil
 }

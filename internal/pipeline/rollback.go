@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -52,8 +51,9 @@ func (r *Rollback) Run(ctx context.Context, call Call) (*State, error) {
 	}
 	attempt := d.Stage("rollback").Attempt
 	st.attempt = attempt
-	told, outcome, err := r.rollback(ctx, st, d)
-	return st, r.finish(ctx, st, d, ended{name: "rollback", attempt: attempt, done: done{outcome: outcome, said: told}, err: err})
+
+	end, err := r.rollback(ctx, st, d)
+	return st, r.finish(ctx, st, d, ended{name: "rollback", attempt: attempt, done: end, err: err})
 }
 
 // blame notes the error that brought the machine here, which the record doesn't have where a function crashed.
@@ -91,26 +91,42 @@ func (f Failure) read() (deploy.Kind, string) {
 	return deploy.Internal, f.Error + ": " + text
 }
 
-func (r *Rollback) rollback(ctx context.Context, st *State, d *deploy.Deployment) (told string, _ deploy.Outcome, err error) {
+func (r *Rollback) rollback(ctx context.Context, st *State, d *deploy.Deployment) (done, error) {
+	if d.Declared() {
+		return r.declare(ctx, st, d)
+	}
 	b := r.bench(st, d, "rollback")
-	defer func() { err = errors.Join(err, b.close()) }()
-	if d.Action == deploy.Deploy {
-		if err := r.Hooks.run(ctx, b, "on_failure"); err != nil {
-			return "", "", err
+	defer func() {
+		if err := b.close(); err != nil { // the target is right or wrong whatever is left of the workspace
+			r.Log.Warn("the workspace of a way back is not removed", "deployment", d.ID, "error", err)
 		}
-		switch {
-		case d.Changed == nil:
-			return said("nothing was changed"), deploy.Skipped, nil
-		case !d.Config.RollbackEnabled:
-			return said("rollback_enabled is false: what the deployment changed stays"), deploy.Skipped, nil
+	}()
+
+	if d.Action == deploy.Rollback {
+		to, err := r.ask(ctx, st, d)
+		if err != nil {
+			return done{}, err
 		}
-		return r.back(ctx, st, b, d.Previous)
+		return r.back(ctx, st, b, to)
 	}
-	to, err := r.ask(ctx, st, d)
-	if err != nil {
-		return "", "", err
+
+	end := done{outcome: deploy.Skipped}
+	var err error
+	switch {
+	case d.Changed == nil:
+		end.said = said("nothing was changed")
+	case !d.Config.RollbackEnabled:
+		end.said = said("rollback_enabled is false: what the deployment changed stays")
+	default:
+		end, err = r.back(ctx, st, b, d.Previous)
 	}
-	return r.back(ctx, st, b, to)
+	if deploy.KindOf(err) == deploy.Fenced {
+		return done{}, err
+	}
+	if err := r.Hooks.run(ctx, b, "on_failure"); err != nil { // where back did not come so far
+		return done{}, err
+	}
+	return end, err
 }
 
 // ask looks again at what a rollback that somebody asked for undoes and restores, now that it has its turn, and writes
@@ -127,7 +143,7 @@ func (r *Rollback) ask(ctx context.Context, st *State, d *deploy.Deployment) (*d
 	if err != nil {
 		return nil, err
 	}
-	live, note, err := liveNow(ctx, r.Records, h, r.Targets, d)
+	live, note, err := r.before(ctx, h, d, way.from)
 	if err != nil {
 		return nil, err
 	}
@@ -159,34 +175,102 @@ func restored(d *deploy.Deployment) *deploy.Live {
 	return l
 }
 
-// back switches the release's flags off, runs hooks and script, and moves the target.
-func (r *Rollback) back(ctx context.Context, st *State, b *bench, to *deploy.Live) (string, deploy.Outcome, error) {
+// before returns what was live before the rollback's first change. In a dirty environment that is what it was before it
+// became dirty: what the target says now may be anything.
+func (r *Rollback) before(ctx context.Context, h *deploy.Head, d, from *deploy.Deployment) (*deploy.Live, string, error) {
+	if d.Repairs != "" {
+		return from.Aim(), "", nil
+	}
+	return liveNow(ctx, r.Records, h, r.Targets, d)
+}
+
+// back switches the release's flags off and moves the target; only then scripts and hooks run, so that none of them can
+// keep the bad release serving. An earlier attempt that crashed may have moved it already.
+func (r *Rollback) back(ctx context.Context, st *State, b *bench, to *deploy.Live) (done, error) {
 	d := b.d
 	b.vars = map[string]string{"SLIPWAY_ROLLBACK_TO_COMMIT": to.CommitSHA}
-	if err := r.switchOff(ctx, st, d, to); err != nil {
-		return "", "", err
+
+	if !d.Undone {
+		if err := r.switchOff(ctx, st, d, to); err != nil {
+			return done{}, err
+		}
+		moved, err := r.restore(ctx, st, b, to)
+		switch {
+		case deploy.KindOf(err) == deploy.Fenced:
+			return done{}, err
+		case err != nil:
+			return done{}, deploy.Errorf(deploy.RollbackFailed, "rollback", "%w", err)
+		case !moved && d.Action == deploy.Deploy:
+			return done{outcome: deploy.Skipped, said: said("there is no earlier release and no rollback script: what the deployment changed stays")}, nil
+		}
+		err = r.update(ctx, st, d, func(d *deploy.Deployment) error {
+			d.Undone, d.OwesScript = true, owesScript(d)
+			return nil
+		})
+		if err != nil {
+			return done{}, err
+		}
+	}
+	return r.after(ctx, st, b, to)
+}
+
+// restore makes the target serve the release to, and reports whether there was any way to do it.
+func (r *Rollback) restore(ctx context.Context, st *State, b *bench, to *deploy.Live) (moved bool, err error) {
+	if b.d.Settings.Target.Type == deploy.TargetLambda {
+		return true, r.move(ctx, st, b.d, to)
+	}
+	return r.runBack(ctx, st, b, to)
+}
+
+// after runs the scripts and hooks of a way back whose target serves the release before. A hook that fails is a warning. The
+// commit's rollback script may change more than the target, a database for one: if it fails, the environment is dirty while
+// the release before serves.
+func (r *Rollback) after(ctx context.Context, st *State, b *bench, to *deploy.Live) (done, error) {
+	d := b.d
+	if d.Action == deploy.Deploy {
+		if err := r.Hooks.run(ctx, b, "on_failure"); err != nil {
+			return done{}, err
+		}
 	}
 	if err := r.Hooks.run(ctx, b, "pre_rollback"); err != nil {
-		return "", "", err
+		return done{}, err
 	}
-	if command := rollbackScript(d); command != "" {
-		if err := r.place(ctx, b, to); err != nil {
-			return "", "", err
+
+	if d.OwesScript {
+		err := r.runOwn(ctx, b, to)
+		if deploy.KindOf(err) == deploy.Fenced {
+			return done{}, err
 		}
-		if err := b.run(ctx, deploy.RollbackFailed, "rollback", command); err != nil {
-			return "", "", err
+		if err != nil {
+			return done{
+				outcome: deploy.StageFailed, said: said("%s, but %v", backTo(to), err),
+				change: func(d *deploy.Deployment) { d.Fail(deploy.RollbackFailed, err.Error()) },
+			}, nil
+		}
+		err = r.update(ctx, st, d, func(d *deploy.Deployment) error { d.OwesScript = false; return nil })
+		if err != nil {
+			return done{}, err
 		}
 	}
-	if err := r.move(ctx, st, d, to); deploy.KindOf(err) == deploy.Fenced {
-		return "", "", err
-	} else if err != nil {
-		return "", "", deploy.Errorf(deploy.RollbackFailed, "rollback", "%w", err)
-	}
+
 	if err := r.Hooks.run(ctx, b, "post_rollback"); err != nil {
-		return "", "", err
+		return done{}, err
 	}
-	err := r.update(ctx, st, d, func(d *deploy.Deployment) error { d.Undone = true; return nil })
-	return said("%s", wentBack(d, to)), deploy.Passed, err
+	return done{outcome: deploy.Passed, said: said("%s", wentBack(d, to))}, nil
+}
+
+// owesScript reports whether a rollback script is still to run once the target serves the release before: a script target's
+// has run by then, since nothing else moves it.
+func owesScript(d *deploy.Deployment) bool {
+	return d.Settings.Target.Type != deploy.TargetScript && ownScript(d) != ""
+}
+
+// ownScript is the rollback script of the commit that is undone, unless the caller skips scripts.
+func ownScript(d *deploy.Deployment) string {
+	if d.Config == nil || d.SkipsScripts() {
+		return ""
+	}
+	return d.Config.Scripts.Rollback
 }
 
 // ready makes sure that the target's function has the version of the release that shall serve, before anything is changed. Where it
@@ -307,27 +391,4 @@ func backTo(to *deploy.Live) string {
 		return fmt.Sprintf("there is no earlier release; back to version %s, which was there before Slipway", to.TargetVersion)
 	}
 	return "there is no earlier release"
-}
-
-// place puts the restored release's artifacts where the script of the undone commit can take them.
-func (r *Rollback) place(ctx context.Context, b *bench, to *deploy.Live) error {
-	if to.Deployment == "" {
-		return nil
-	}
-	d, err := r.Records.Deployment(ctx, to.Deployment)
-	if err != nil || d.Release == nil {
-		return err
-	}
-	return b.put(ctx, d.Release.Artifacts)
-}
-
-// rollbackScript is the commit's. A script target has no other way back, so it has a default.
-func rollbackScript(d *deploy.Deployment) string {
-	if d.Config == nil {
-		return ""
-	}
-	if d.Config.Scripts.Rollback == "" && d.Settings.Target.Type == deploy.TargetScript {
-		return deploy.DefaultRollback
-	}
-	return d.Config.Scripts.Rollback
 }

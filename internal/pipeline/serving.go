@@ -42,7 +42,7 @@ func liveNow(ctx context.Context, records Records, h *deploy.Head, targets Targe
 	switch {
 	case serving.Alone(known.FunctionVersion):
 		return served(known, serving), "", nil
-	case d.Repairs != "" && known.Deployment != "":
+	case d.Repairs != "" && known.Deployment != "" && deploy.SameFunction(known.TargetFunction, t.Function):
 		return known, "", nil // what left the environment dirty left the target anywhere
 	case h.Live == nil:
 		return served(&deploy.Live{}, serving), mixNote(t, serving), nil

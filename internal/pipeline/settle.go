@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
@@ -114,8 +116,14 @@ func (s *Settle) before(ctx context.Context, st *State, d *deploy.Deployment) er
 	return errors.Join(s.Hooks.run(ctx, b, "on_failure"), b.close())
 }
 
-// live tells whether the deployment reached what it was for, checked healthy.
-func live(d *deploy.Deployment) bool { return d.Healthy && d.Undone == (d.Action == deploy.Rollback) }
+// live tells whether the deployment reached what it was for, checked healthy. Of an environment that was declared repaired
+// nothing is checked.
+func live(d *deploy.Deployment) bool {
+	if d.Declared() {
+		return d.Changed != nil
+	}
+	return d.Healthy && d.Undone == (d.Action == deploy.Rollback) && !d.OwesScript
+}
 
 // stopped tells whether somebody or something newer ended the deployment, and not a fault.
 func stopped(d *deploy.Deployment) bool {
@@ -126,7 +134,7 @@ func stopped(d *deploy.Deployment) bool {
 func claimed(d *deploy.Deployment) *deploy.FunctionVersion {
 	status, dirty := outcome(d)
 	switch {
-	case d.Settings == nil || d.Settings.Target.Type != deploy.TargetLambda || d.Changed == nil || dirty:
+	case d.Settings == nil || d.Settings.Target.Type != deploy.TargetLambda || d.Changed == nil || dirty || d.Declared():
 		return nil
 	case status == deploy.Success, !d.Undone && d.Shifted > 0:
 		return &d.Release.FunctionVersion
@@ -177,7 +185,7 @@ func (s *Settle) confirm(ctx context.Context, at *deploy.Place) (*found, error) 
 func outcome(d *deploy.Deployment) (status deploy.Status, dirty bool) {
 	changed := d.Changed != nil
 	switch {
-	case live(d) && d.Found == nil:
+	case live(d) && (d.Found == nil || d.Declared()):
 		return deploy.Success, false
 	case !changed && stopped(d):
 		return deploy.Aborted, false
@@ -187,8 +195,10 @@ func outcome(d *deploy.Deployment) (status deploy.Status, dirty bool) {
 		return deploy.Failed, true // somebody else has several versions serve
 	case d.Action == deploy.Rollback:
 		return deploy.Failed, !live(d)
-	case !d.Config.RollbackEnabled:
+	case stays(d):
 		return deploy.Failed, false
+	case d.OwesScript:
+		return deploy.Failed, true
 	case !d.Undone || undone(d) && !d.Healthy:
 		return deploy.Failed, true
 	case d.ErrorKind == deploy.Cancelled:
@@ -197,6 +207,13 @@ func outcome(d *deploy.Deployment) (status deploy.Status, dirty bool) {
 		return deploy.Failed, false // somebody else had the last word, or there was no release to go back to
 	}
 	return deploy.RolledBack, false
+}
+
+// stays reports whether a failed deployment's change is left where it is: the environment's owner wants it so, or there is nothing
+// to take it back with and nothing to go back to.
+func stays(d *deploy.Deployment) bool {
+	way := d.Stage("rollback")
+	return !d.Config.RollbackEnabled || way != nil && way.Outcome == deploy.Skipped
 }
 
 func (s *Settle) settle(ctx context.Context, st *State, at *deploy.Place, other *found) (*deploy.Deployment, error) {
@@ -270,7 +287,7 @@ func (s *Settle) answer(ctx context.Context, d *deploy.Deployment, over deploy.H
 	case over.Superseded != nil:
 		err = s.Tokens.Refuse(ctx, over.Superseded.Token, deploy.Superseded, "superseded by a newer release, which is live")
 	case over.Refused != nil:
-		err = s.Tokens.Refuse(ctx, over.Refused.Token, deploy.Conflict, fmt.Sprintf("the environment is dirty since %s; repair: %s", d.ID, d.Repair))
+		err = s.Tokens.Refuse(ctx, over.Refused.Token, deploy.Conflict, fmt.Sprintf("the environment is dirty since %s; repair: %s", dirtySince(d), deploy.RepairCommands(dirtySince(d))))
 	}
 	if err != nil {
 		s.Log.Warn("who waited could not be told", "deployment", d.ID, "error", err)
@@ -306,7 +323,7 @@ func (s *Settle) write(h *deploy.Head, d *deploy.Deployment, status deploy.Statu
 	}
 	d.Scripts = nil
 	if d.Dirty = dirty; dirty {
-		d.Repair = fmt.Sprintf("slipway rollback %s", d.ID)
+		d.Repair = deploy.RepairCommands(d.ID)
 	}
 	if err := d.End(status, now); err != nil {
 		return over, err
@@ -315,21 +332,83 @@ func (s *Settle) write(h *deploy.Head, d *deploy.Deployment, status deploy.Statu
 	if err := s.live(h, d, record); err != nil {
 		return over, err
 	}
-	if dirty {
+	if err := s.passDirt(d, record); err != nil {
+		return over, err
+	}
+	switch {
+	case dirty:
 		over = h.Soil(d.ID, now)
-	} else {
+	case givesBack(d):
+		over = h.GiveBack(d.ID, dirtyTurn(d, record, now), now)
+	default:
 		over = h.Leave(d.ID, now)
 	}
 	return over, s.tell(h, d, over, record)
 }
 
+// dirtyTurn is the turn of the deployment that d was to repair.
+func dirtyTurn(d *deploy.Deployment, record func(string) (*deploy.Deployment, error), now time.Time) deploy.Turn {
+	t := deploy.Turn{Deployment: d.Repairs, Action: deploy.Deploy, Since: now, Expires: now.Add(deploy.Lease)}
+	if from, err := record(d.Repairs); err == nil {
+		t.Action = from.Action
+	}
+	return t
+}
+
+// givesBack reports whether a repair ended before it changed anything: then the environment is as dirty as it was.
+func givesBack(d *deploy.Deployment) bool { return d.Repairs != "" && d.Changed == nil }
+
+// dirtySince is the deployment to repair after d has ended, if its environment is dirty.
+func dirtySince(d *deploy.Deployment) string {
+	if givesBack(d) {
+		return d.Repairs
+	}
+	return d.ID
+}
+
+// passDirt takes the mark off the deployment whose dirty environment d took over and changed: either d has repaired it, or d is
+// the one to repair now.
+func (s *Settle) passDirt(d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
+	if d.Repairs == "" || givesBack(d) {
+		return nil
+	}
+	from, err := record(d.Repairs)
+	if deploy.KindOf(err) == deploy.NotFound || err == nil && !from.Dirty {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	from.Dirty, from.Repair = false, ""
+	if d.Dirty {
+		from.Log(s.Now(), "its repair %s failed too: the environment is dirty since that one now", d.ID)
+	} else {
+		from.Log(s.Now(), "repaired by %s%s", d.ID, reason(d))
+	}
+	return nil
+}
+
+// reason is why somebody asked for a repair, in parentheses; "" for a plain rollback.
+func reason(d *deploy.Deployment) string {
+	if d.Repairing == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%s, by %s: %s)", d.Repairing, cmp.Or(d.Repairing.By, "somebody with access to Step Functions"), d.Repairing.Why)
+}
+
 func explain(d *deploy.Deployment) string {
 	switch {
+	case d.Dirty && d.OwesScript:
+		return "; the release before serves, but its rollback script did not succeed, so the environment is dirty and stays locked; repair: " + d.Repair
 	case d.Dirty:
 		return "; the environment is dirty and stays locked; repair: " + d.Repair
+	case givesBack(d):
+		return fmt.Sprintf("; it changed nothing: the environment is still dirty since %s; repair: %s", d.Repairs, deploy.RepairCommands(d.Repairs))
 	case d.Status == deploy.Failed && d.Changed != nil && d.Config != nil && !d.Config.RollbackEnabled:
 		return "; rollback_enabled is false, so its change stays"
-	case d.Found != nil:
+	case d.Status == deploy.Failed && d.Changed != nil && d.Action == deploy.Deploy && stays(d):
+		return "; there is no earlier release and no rollback script, so its change stays"
+	case d.Found != nil && !d.Declared():
 		return "; somebody else moved the target, which serves " + liveText(d.Found)
 	case d.Status == deploy.Failed && d.Undone:
 		return "; there is no earlier release to go back to"
@@ -344,13 +423,14 @@ func explain(d *deploy.Deployment) string {
 // live moves the head's live and previous release where the deployment changed them, or somebody else did.
 func (s *Settle) live(h *deploy.Head, d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
 	switch {
+	case d.Declared() && d.Found != nil && *d.Found == (deploy.Live{}):
+		h.GoLive(nil, nil) // what serves could not be found out
 	case d.Found != nil && !d.Dirty:
 		previous, err := released(d.Found.Fallback, record)
 		if err != nil {
 			return err
 		}
 		h.GoLive(d.Found, previous)
-		return s.repaired(d, record)
 	case d.Status == deploy.Success && d.Action == deploy.Deploy,
 		d.Status == deploy.Failed && !d.Dirty && d.Shifted > 0 && !d.Undone:
 		previous, err := previous(h, d, record)
@@ -358,10 +438,10 @@ func (s *Settle) live(h *deploy.Head, d *deploy.Deployment, record func(string) 
 			return err
 		}
 		h.GoLive(d.Live(), previous)
-	case d.Status == deploy.Success:
+	case d.Status == deploy.Success, d.Action == deploy.Rollback && d.Undone && d.Healthy: // the latter owes its script
 		return s.rolledBack(h, d, record)
-	case d.Action == deploy.Deploy && !d.Dirty && d.Changed != nil && h.Live != nil && !same(h.Live, d.Previous):
-		// It found the target elsewhere than where Slipway left it, and went back there.
+	case d.Action == deploy.Deploy && !d.Dirty && d.Changed != nil && h.Live != nil && (!same(h.Live, d.Previous) || wentBackInRepair(d)):
+		// It found the target elsewhere than where Slipway left it, or dirty, and went back there.
 		previous, err := released(d.Previous.Fallback, record)
 		if err != nil {
 			return err
@@ -369,6 +449,11 @@ func (s *Settle) live(h *deploy.Head, d *deploy.Deployment, record func(string) 
 		h.GoLive(d.Previous, previous)
 	}
 	return nil
+}
+
+// wentBackInRepair reports whether a deployment that was to repair an environment failed, and brought back what serves now instead.
+func wentBackInRepair(d *deploy.Deployment) bool {
+	return d.Repairs != "" && d.Undone && d.Previous.Deployment != ""
 }
 
 // same reports whether two releases on one environment's target are the same; on a script target, where that can't be seen, they are.
@@ -390,19 +475,22 @@ func previous(h *deploy.Head, d *deploy.Deployment, record func(string) (*deploy
 	return released(d.Fallback, record)
 }
 
-// released is what a deployment put live; nil for no deployment.
+// released is what a deployment put live; nil for no deployment, or none whose record is there any more.
 func released(id string, record func(string) (*deploy.Deployment, error)) (*deploy.Live, error) {
 	if id == "" {
 		return nil, nil //nolint:nilnil // there is none
 	}
 	d, err := record(id)
-	if err != nil {
+	switch {
+	case deploy.KindOf(err) == deploy.NotFound:
+		return nil, nil //nolint:nilnil // as above: a record that is gone holds up nothing
+	case err != nil:
 		return nil, err
 	}
 	return d.Live(), nil
 }
 
-// rolledBack notes a rollback that somebody asked for: on the deployment that it undid, on the one that it repaired.
+// rolledBack notes what a rollback that somebody asked for put live, and on the deployment that it undid that it did.
 func (s *Settle) rolledBack(h *deploy.Head, d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
 	previous, err := released(d.Fallback, record)
 	if err != nil {
@@ -417,29 +505,15 @@ func (s *Settle) rolledBack(h *deploy.Head, d *deploy.Deployment, record func(st
 		return nil // what it undid is none of Slipway's
 	}
 	from, err := record(d.RollbackFrom)
-	if err != nil {
-		return err
-	}
-	if from.Status == deploy.Success {
-		from.Log(s.Now(), "rolled back by %s", d.ID)
-		if err := from.End(deploy.RolledBack, s.Now()); err != nil {
-			return err
-		}
-	}
-	return s.repaired(d, record)
-}
-
-// repaired notes on what the rollback undid that its environment is not dirty any more.
-func (s *Settle) repaired(d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
-	if d.Action != deploy.Rollback || d.RollbackFrom == "" {
+	switch {
+	case deploy.KindOf(err) == deploy.NotFound:
 		return nil
-	}
-	from, err := record(d.RollbackFrom)
-	if err != nil || !from.Dirty {
+	case err != nil:
 		return err
+	case from.Status == deploy.Success:
+		from.Log(s.Now(), "rolled back by %s", d.ID)
+		return from.End(deploy.RolledBack, s.Now())
 	}
-	from.Dirty, from.Repair = false, ""
-	from.Log(s.Now(), "repaired by %s", d.ID)
 	return nil
 }
 
@@ -457,14 +531,14 @@ func (s *Settle) tell(h *deploy.Head, d *deploy.Deployment, over deploy.Handover
 		switch turn {
 		case over.Granted:
 			enter(w, h.Fence, s.Desk)
-			if d.Dirty {
-				w.Repairs = d.ID
+			if d.Dirty || givesBack(d) {
+				w.Repairs = dirtySince(d)
 			}
 		case over.Superseded:
 			w.SupersededBy = h.Live.Deployment
 			w.Log(now, "superseded by %s, which is newer and live", h.Live.Deployment)
 		case over.Refused:
-			w.Fail(deploy.Conflict, fmt.Sprintf("the environment is dirty since %s; %s", d.ID, d.Repair))
+			w.Fail(deploy.Conflict, fmt.Sprintf("the environment is dirty since %s; repair: %s", dirtySince(d), deploy.RepairCommands(dirtySince(d))))
 			w.Log(now, "turned away: %s", w.Error)
 		}
 	}

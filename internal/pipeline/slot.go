@@ -55,7 +55,7 @@ func runsScripts(d *deploy.Deployment, stage string) bool {
 	case "shift":
 		return scripts.PostDeploy != "" || len(hooks.At("post_deploy")) > 0
 	case "rollback":
-		return rollbackScript(d) != "" || len(hooks.At("on_failure"))+len(hooks.At("pre_rollback"))+len(hooks.At("post_rollback")) > 0
+		return d.Settings.Target.Type == deploy.TargetScript || ownScript(d) != "" || len(hooks.At("on_failure"))+len(hooks.At("pre_rollback"))+len(hooks.At("post_rollback")) > 0
 	}
 	return stage == "test" || stage == "build"
 }

@@ -70,6 +70,9 @@ func findWayBack(ctx context.Context, records Records, h *deploy.Head, d *deploy
 			return nil, err
 		}
 		w.from, w.own = from, from
+		if err := w.undoes(ctx, records, dirty != ""); err != nil {
+			return nil, err
+		}
 	}
 	switch {
 	case d.RollbackTo != "":
@@ -79,7 +82,7 @@ func findWayBack(ctx context.Context, records Records, h *deploy.Head, d *deploy
 		}
 		return w, w.named(ctx, records, live, d)
 	case dirty != "":
-		return w, w.repair(ctx, records)
+		return w, w.repair(ctx, records, d)
 	}
 	return w, w.fallback(ctx, records, h, d)
 }
@@ -110,17 +113,35 @@ func (w *wayBack) named(ctx context.Context, records Records, live, d *deploy.De
 	return nil
 }
 
-// repair restores what was live before the deployment that left the environment dirty.
-func (w *wayBack) repair(ctx context.Context, records Records) error {
-	before := w.from.Previous
-	if before == nil {
-		before = &deploy.Live{}
-	}
-	if before.Deployment == "" {
-		w.to = before
+// undoes finds whose scripts and hooks undo what from did. A rollback's own record holds those of the commit that it undid: they
+// are right to run the same way back again, and wrong to undo what it put live.
+func (w *wayBack) undoes(ctx context.Context, records Records, dirty bool) error {
+	if dirty || w.from.Action == deploy.Deploy {
 		return nil
 	}
-	to, err := records.Deployment(ctx, before.Deployment)
+	made, err := origin(ctx, records, w.from.RollbackTo)
+	switch {
+	case deploy.KindOf(err) == deploy.NotFound:
+		return nil
+	case err != nil:
+		return err
+	case made != nil:
+		w.own = made
+	}
+	return nil
+}
+
+// repair restores what the way back that failed was to restore.
+func (w *wayBack) repair(ctx context.Context, records Records, d *deploy.Deployment) error {
+	if err := w.from.CheckRepair(d.Settings.Target); err != nil {
+		return err
+	}
+	aim := w.from.Aim()
+	w.to = aim
+	if aim.Deployment == "" {
+		return nil
+	}
+	to, err := records.Deployment(ctx, aim.Deployment)
 	if err != nil {
 		return err
 	}

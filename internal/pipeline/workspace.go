@@ -52,10 +52,11 @@ type bench struct {
 	d       *deploy.Deployment
 	stage   string
 	attempt int
-	place   []deploy.Artifact // to be found at their paths
-	vars    map[string]string // beyond those that every script has
-	settled map[string]string // the owner's variables, looked up; nil before
-	hidden  []string          // values that its output must not show
+	place   []deploy.Artifact  // to be found at their paths
+	vars    map[string]string  // beyond those that every script has
+	other   *deploy.Deployment // whose commit is unpacked, and whose variables scripts see, if not d's
+	settled map[string]string  // the owner's variables, looked up; nil before
+	hidden  []string           // values that its output must not show
 	dir     string
 }
 
@@ -76,11 +77,16 @@ func (b *bench) begin(ctx context.Context) error {
 	return nil
 }
 
+// commit is the record of the commit whose scripts run.
+func (b *bench) commit() *deploy.Deployment { return cmp.Or(b.other, b.d) }
+
 func (b *bench) close() error {
-	if b.dir == "" {
+	dir := b.dir
+	if dir == "" {
 		return nil
 	}
-	return os.RemoveAll(b.dir)
+	b.dir = ""
+	return os.RemoveAll(dir)
 }
 
 // root is the workspace's folder.
@@ -91,20 +97,26 @@ func (b *bench) open(ctx context.Context) (err error) {
 	if b.dir != "" {
 		return nil
 	}
-	if b.d.Source == nil {
-		return deploy.Errorf(deploy.Internal, b.stage, "deployment %s has no source on its record", b.d.ID)
+	source := b.commit().Source
+	if source == nil {
+		return deploy.Errorf(deploy.Internal, b.stage, "deployment %s has no source on its record", b.commit().ID)
 	}
 	dir, err := os.MkdirTemp("", "slipway-")
 	if err != nil {
 		return deploy.Errorf(deploy.Internal, b.stage, "%w", err)
 	}
 	b.dir = dir
+	defer func() {
+		if err != nil { // the next script must not find half a workspace
+			err = errors.Join(err, b.close())
+		}
+	}()
 	for _, sub := range []string{"work", "home", "tmp"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
 			return deploy.Errorf(deploy.Internal, b.stage, "%w", err)
 		}
 	}
-	if err := b.unpackAndBegin(ctx, b.d.Source); err != nil {
+	if err := b.unpackAndBegin(ctx, source); err != nil {
 		return err
 	}
 	return b.put(ctx, b.place)
@@ -167,9 +179,10 @@ func (b *bench) variables(ctx context.Context) (vars map[string]string, hidden [
 	if b.shop.Cache != "" {
 		vars["XDG_CACHE_HOME"] = filepath.Join(b.shop.Cache, b.d.App)
 	}
-	commits, owners := b.d.Config.Variables, b.d.Settings.Variables
+	c := b.commit()
+	commits, owners := c.Config.Variables, b.d.Settings.Variables
 	if b.forAll() {
-		commits, owners = b.d.Config.VariablesOfBuild(), b.d.Variables
+		commits, owners = c.Config.VariablesOfBuild(), b.d.Variables
 	}
 
 	maps.Copy(vars, commits)
@@ -179,7 +192,7 @@ func (b *bench) variables(ctx context.Context) (vars map[string]string, hidden [
 	maps.Copy(vars, b.settled)
 	maps.Copy(vars, map[string]string{
 		"SLIPWAY_DEPLOYMENT": b.d.ID, "SLIPWAY_APP": b.d.App,
-		"SLIPWAY_COMMIT": b.d.CommitSHA, "SLIPWAY_BRANCH": b.d.Branch, "SLIPWAY_STAGE": b.stage,
+		"SLIPWAY_COMMIT": c.CommitSHA, "SLIPWAY_BRANCH": c.Branch, "SLIPWAY_STAGE": b.stage,
 		"SLIPWAY_ACTION": string(b.d.Action),
 	})
 	if !b.forAll() {

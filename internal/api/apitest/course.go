@@ -147,7 +147,7 @@ func (c *Cloud) end(status deploy.Status, kind deploy.Kind, text string) act {
 
 func (c *Cloud) soil(d *deploy.Deployment, h *deploy.Head) {
 	c.fail("checkrollback", deploy.RollbackFailed, "")(d, h)
-	d.Dirty, d.Repair, d.Previous = true, "slipway rollback "+d.ID, h.Live
+	d.Dirty, d.Repair, d.Previous = true, deploy.RepairCommands(d.ID), h.Live
 	h.Dirty, h.Holder = true, &deploy.Turn{Deployment: d.ID, Action: d.Action, Token: "secret", Since: c.now, Expires: c.now.Add(deploy.Lease)}
 	c.end(deploy.Failed, "", "")(d, h)
 }
@@ -162,6 +162,12 @@ func (c *Cloud) goLive(d *deploy.Deployment, h *deploy.Head) {
 		undone.Status, undone.Dirty, undone.Repair = deploy.RolledBack, false, ""
 		c.records[undone.ID] = undone
 		d.Fallback = c.records[undone.Fallback].Fallback
+		h.Dirty, h.Holder = false, nil
+	}
+	if d.Repairing != nil {
+		repaired := c.records[d.Repairing.Of]
+		repaired.Dirty, repaired.Repair = false, ""
+		c.records[repaired.ID] = repaired
 		h.Dirty, h.Holder = false, nil
 	}
 	h.GoLive(d.Live(), d.Previous)
