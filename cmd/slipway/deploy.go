@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -104,6 +105,9 @@ func (o *deployOptions) run(ctx context.Context) error {
 	if commit.Branch, err = o.chooseBranch(ctx, commit, environment, settings); err != nil {
 		return err
 	}
+	if err := o.checkConfig(ctx, commit); err != nil {
+		return err
+	}
 	if err := o.bring(ctx, c, a, commit, pushed); err != nil {
 		return err
 	}
@@ -119,6 +123,18 @@ func (o *deployOptions) run(ctx context.Context) error {
 		return err
 	}
 	return o.started(ctx, c, &d, o.wait)
+}
+
+// checkConfig warns of a commit whose slipway.yaml has another name: its scripts would not run.
+func (o *deployOptions) checkConfig(ctx context.Context, commit source.Commit) error {
+	names, err := source.RootFiles(ctx, o.dir, commit.SHA)
+	if err != nil || slices.Contains(names, deploy.ConfigFile) {
+		return err
+	}
+	if i := slices.IndexFunc(names, deploy.IsMisnamedConfig); i >= 0 {
+		fmt.Fprintf(o.err, "Warning: %s\n", deploy.NoConfig(names[i]))
+	}
+	return nil
 }
 
 // bring uploads the commit, or where the app's commits are fetched, only says where it isn't pushed.

@@ -64,6 +64,9 @@ func (d *document) value(n ast.Node, s *shape, field string) (any, error) {
 		if number, err := strconv.Atoi(node.Token.Value); s.kind == whole && err == nil && plainNumber().MatchString(node.Token.Value) {
 			return number, nil
 		}
+		if s.kind == code {
+			return node.Token.Value, nil
+		}
 	case *ast.BoolNode:
 		if s.kind == truth {
 			return node.Value, nil
@@ -88,7 +91,7 @@ func (d *document) text(value string, s *shape, at place, field string) (any, er
 	case s.kind == object && s.bare != "":
 		d.places[field+"."+s.bare] = at
 		return map[string]any{s.bare: value}, nil
-	case s.kind != text:
+	case s.kind != text && s.kind != code:
 		return nil, at.errorf(field, "%s is text; want %s", strconv.Quote(deploy.Cut(value, 40)), want[s.kind])
 	case !utf8.ValidString(value):
 		return nil, at.errorf(field, "an escape makes text that is not UTF-8; want UTF-8")

@@ -50,6 +50,9 @@ func (s *shape) schema() *schema {
 		out.Type = "string"
 	case whole:
 		out.Type, out.Minimum, out.Maximum = "integer", s.min, s.max
+	case code:
+		out.Pattern = ""
+		out.AnyOf = []*schema{{Type: "integer", Minimum: 200, Maximum: 599}, {Type: "string", Pattern: s.pattern}}
 	case truth:
 		out.Type = "boolean"
 	case list:

@@ -10,6 +10,7 @@ type kind int
 const (
 	text   kind = iota
 	whole       // a whole number
+	code        // an HTTP status, a whole number or text
 	truth       // true or false
 	list        // of each
 	table       // from names of the author's choice to each
@@ -17,7 +18,7 @@ const (
 )
 
 // want names a kind in error messages.
-var want = [...]string{"text", "a whole number", "true or false", "a list", "a map", "a map"}
+var want = [...]string{"text", "a whole number", "a status, like 204, or a range, like 200-299", "true or false", "a list", "a map", "a map"}
 
 // shape says what may stand at a place. The reader walks a document along it and the JSON Schema is printed from it,
 // so that an editor and the parser want the same thing. Values are deploy's Validate methods to judge; the patterns and
@@ -31,7 +32,7 @@ type shape struct {
 	each  *shape // what a list or table holds
 	name  *rule  // for a table's names
 
-	pattern  string   // text, as RE2 and ECMAScript both read it
+	pattern  string   // text, and a code, as RE2 and ECMAScript both read it
 	enum     []string // text
 	never    []string // text that it may not be
 	min, max int      // of a number, or the length of a list or table; 0 is no bound
@@ -97,12 +98,14 @@ func commitKeys(override bool) []key {
 			{name: "rollback", shape: script("Takes the change back. Without one, a script target runs "+deploy.DefaultRollback+" if the Makefile has that rule, else it deploys the release before again.", nil)},
 		}}},
 		{name: "environment_variables", shape: variables("For the scripts, by name, as they are. References to secrets are for app.yaml: a commit must not read what it likes.")},
-		{name: "health_check_path", shape: &shape{pattern: `^/[^ \t\r\n#\x00]*$`, about: "Appended to the environment's URL; 200 is healthy.",
+		{name: "health_check_path", shape: &shape{pattern: `^/[^ \t\r\n#\x00]*$`, about: "Appended to the environment's URL.",
 			standard: d.HealthCheckPath}},
 		{name: "health_check_timeout", shape: &shape{kind: whole, min: 1, max: deploy.MaxHealthCheckTimeout, about: "Seconds until a release that is not healthy has failed.",
 			standard: d.HealthCheckTimeout}},
 		{name: "health_check_successes", shape: &shape{kind: whole, min: 1, max: deploy.MaxHealthyCount, about: "How many good answers in a row make a release healthy.",
 			standard: d.HealthyCount}},
+		{name: "health_check_status", shape: &shape{kind: list, max: deploy.MaxStatusRanges, about: "The statuses of a good answer; 200 alone where there are none. A redirect isn't followed.",
+			each: &shape{kind: code, pattern: deploy.StatusRangePattern, about: "A status, like 204, or a range, like 200-299."}}},
 		{name: "rollback_enabled", shape: &shape{kind: truth, about: "Whether a failed deployment is taken back by itself.", standard: d.RollbackEnabled}},
 		{name: "hooks", shape: hooks()},
 		{name: "flags", not: everywhere, shape: &shape{kind: list, max: deploy.MaxReleaseFlags,

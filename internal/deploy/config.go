@@ -15,6 +15,7 @@ type Config struct {
 	HealthCheckPath    string            `json:"health_check_path"`
 	HealthCheckTimeout int               `json:"health_check_timeout"` // seconds
 	HealthyCount       int               `json:"health_check_successes"`
+	HealthyStatuses    []StatusRange     `json:"health_check_status,omitempty"` // none: 200 alone
 	RollbackEnabled    bool              `json:"rollback_enabled"`
 	Hooks              Hooks             `json:"hooks"`
 	Flags              []string          `json:"flags,omitempty"` // that the release introduces, by their keys
@@ -76,7 +77,7 @@ func (c *Config) VariablesOfBuild() map[string]string {
 
 // Health is the config's word on when the release is well.
 func (c *Config) Health() Health {
-	return Health{Path: c.HealthCheckPath, TimeoutSeconds: c.HealthCheckTimeout, Successes: c.HealthyCount}
+	return Health{Path: c.HealthCheckPath, TimeoutSeconds: c.HealthCheckTimeout, Successes: c.HealthyCount, Statuses: c.HealthyStatuses}
 }
 
 // DefaultRollback is the rollback script of a script target that names none, if its Makefile has such a rule.
@@ -120,6 +121,9 @@ func (c *Config) Validate() error {
 	}
 	if c.HealthyCount < 1 || c.HealthyCount > MaxHealthyCount {
 		return FieldErrorf("health_check_successes", "%d; want 1 to %d", c.HealthyCount, MaxHealthyCount)
+	}
+	if err := validateStatuses(c.HealthyStatuses); err != nil {
+		return err
 	}
 	if err := c.validateFlags(); err != nil {
 		return err

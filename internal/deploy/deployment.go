@@ -166,6 +166,8 @@ type Health struct {
 	Path           string `json:"path"`
 	TimeoutSeconds int    `json:"timeout_seconds"` // without a good answer; then it is unhealthy
 	Successes      int    `json:"successes"`       // good answers in a row that make it healthy
+
+	Statuses []StatusRange `json:"statuses,omitempty"` // of a good answer; none: 200 alone
 }
 
 // Plan is a strategy compiled to steps. All-at-once is one step.

@@ -47,10 +47,9 @@ func NewHTTP() *HTTP {
 	}}
 }
 
-// Check makes one attempt: a GET of address. It is healthy when the status is 200 and the body ends, or reaches MaxBody,
-// within the attempt's time; what the body says doesn't count. A redirect is unhealthy: the configured path is to answer by
-// itself. The check's latency is the time until the headers. Its error is short, and is empty where it is healthy.
-func (h *HTTP) Check(ctx context.Context, address string) deploy.Check {
+// Check makes one attempt: a GET of address. It is healthy when the release accepts the status and the body ends, or reaches MaxBody,
+// within the attempt's time; what the body says doesn't count. A redirect is not followed: it is a status like any other. The check's latency is the time until the headers. Its error is short, and is empty where it is healthy.
+func (h *HTTP) Check(ctx context.Context, address string, release deploy.Health) deploy.Check {
 	start := h.Now()
 	check := deploy.Check{Time: start}
 	attempt, cancel := context.WithTimeout(ctx, h.Timeout)
@@ -63,7 +62,7 @@ func (h *HTTP) Check(ctx context.Context, address string) deploy.Check {
 	}
 	defer func() { _ = response.Body.Close() }()
 	check.Status = response.StatusCode
-	if check.Error = refusal(response); check.Error != "" {
+	if check.Error = refusal(response, release); check.Error != "" {
 		return check
 	}
 	if _, err := io.CopyN(io.Discard, response.Body, MaxBody); err != nil && !errors.Is(err, io.EOF) {
@@ -84,14 +83,14 @@ func (h *HTTP) get(ctx context.Context, address string) (*http.Response, error) 
 }
 
 // refusal says why a status is not healthy, "" where it is.
-func refusal(response *http.Response) string {
-	if response.StatusCode == http.StatusOK {
+func refusal(response *http.Response, release deploy.Health) string {
+	if release.Accepts(response.StatusCode) {
 		return ""
 	}
 	if to := response.Header.Get("Location"); to != "" && response.StatusCode/100 == 3 {
-		return fmt.Sprintf("status %d redirects to %s; want 200", response.StatusCode, deploy.Cut(to, maxShown))
+		return fmt.Sprintf("status %d redirects to %s; want %s", response.StatusCode, deploy.Cut(to, maxShown), release.Wanted())
 	}
-	return fmt.Sprintf("status %d; want 200", response.StatusCode)
+	return fmt.Sprintf("status %d; want %s", response.StatusCode, release.Wanted())
 }
 
 // explain puts an error into few words. Late is said of the attempt's own time.

@@ -45,9 +45,40 @@ func TestCheckStatus(t *testing.T) {
 		404: "status 404; want 200", 500: "status 500; want 200", 503: "status 503; want 200",
 	} {
 		url := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
-		got := probe().Check(t.Context(), url+"/health")
+		got := probe().Check(t.Context(), url+"/health", deploy.Health{})
 		if got.Status != status || got.Error != want || got.Healthy != (want == "") {
 			t.Errorf("status %d: got %+v, want error %q", status, got, want)
+		}
+	}
+}
+
+// TestCheckStatuses: which statuses are good goes with the release. A redirect that is listed is not followed.
+func TestCheckStatuses(t *testing.T) {
+	for _, row := range []struct {
+		statuses []deploy.StatusRange
+		status   int
+		want     string
+	}{
+		{[]deploy.StatusRange{"200-299"}, 200, ""},
+		{[]deploy.StatusRange{"200-299"}, 204, ""},
+		{[]deploy.StatusRange{"200-299"}, 299, ""},
+		{[]deploy.StatusRange{"200-299"}, 301, "status 301 redirects to http://127.0.0.1:1/; want 200-299"},
+		{[]deploy.StatusRange{"200-299"}, 503, "status 503; want 200-299"},
+		{[]deploy.StatusRange{"204"}, 200, "status 200; want 204"},
+		{[]deploy.StatusRange{"204"}, 204, ""},
+		{[]deploy.StatusRange{"204", "301", "401-403"}, 301, ""},
+		{[]deploy.StatusRange{"204", "301", "401-403"}, 402, ""},
+		{[]deploy.StatusRange{"204", "301", "401-403"}, 404, "status 404; want 204, 301, 401-403"},
+	} {
+		url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			if row.status/100 == 3 {
+				w.Header().Set("Location", "http://127.0.0.1:1/")
+			}
+			w.WriteHeader(row.status)
+		})
+		got := probe().Check(t.Context(), url, deploy.Health{Statuses: row.statuses})
+		if got.Status != row.status || got.Error != row.want || got.Healthy != (row.want == "") {
+			t.Errorf("%v, status %d: got %+v, want error %q", row.statuses, row.status, got, row.want)
 		}
 	}
 }
@@ -56,7 +87,7 @@ func TestCheckAsks(t *testing.T) {
 	var seen *http.Request
 	url := serve(t, func(_ http.ResponseWriter, r *http.Request) { seen = r })
 	before := time.Now()
-	got := probe().Check(t.Context(), url+"/up?deep=1")
+	got := probe().Check(t.Context(), url+"/up?deep=1", deploy.Health{})
 	if !got.Healthy || got.Time.Before(before) || got.LatencyMS < 0 || got.LatencyMS > 1000 {
 		t.Errorf("got %+v", got)
 	}
@@ -78,7 +109,7 @@ func TestCheckReusesNothing(t *testing.T) {
 	defer s.Close()
 	h := probe()
 	for range 3 {
-		if got := h.Check(t.Context(), s.URL); !got.Healthy {
+		if got := h.Check(t.Context(), s.URL, deploy.Health{}); !got.Healthy {
 			t.Fatalf("got %+v", got)
 		}
 	}
@@ -93,7 +124,7 @@ func TestCheckFollowsNoRedirect(t *testing.T) {
 		asked++
 		http.Redirect(w, r, "/login?"+strings.Repeat("x", 1000), http.StatusFound)
 	})
-	got := probe().Check(t.Context(), url)
+	got := probe().Check(t.Context(), url, deploy.Health{})
 	if got.Healthy || got.Status != 302 || asked != 1 || len(got.Error) > 300 || !strings.HasPrefix(got.Error, "status 302 redirects to /login?xxx") {
 		t.Errorf("asked %d times, got %+v", asked, got)
 	}
@@ -143,7 +174,7 @@ func TestCheckTimes(t *testing.T) {
 		"huge headers": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 128<<10)) }, 0, "net/http: HTTP/1.x transport connection broken: net/http: server response headers exceeded 65536 bytes; aborted"},
 	} {
 		start := time.Now()
-		got := probe().Check(t.Context(), serve(t, row.handler))
+		got := probe().Check(t.Context(), serve(t, row.handler), deploy.Health{})
 		if got.Status != row.status || got.Error != row.want || got.Healthy != (row.want == "") {
 			t.Errorf("%s: got %+v, want %q", name, got, row.want)
 		}
@@ -160,18 +191,18 @@ func TestCheckReadsLittle(t *testing.T) {
 	h.Client.Transport = transport(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Body: body}, nil
 	})
-	if got := h.Check(t.Context(), "http://shop.example"); !got.Healthy || body.read != health.MaxBody || !body.closed {
+	if got := h.Check(t.Context(), "http://shop.example", deploy.Health{}); !got.Healthy || body.read != health.MaxBody || !body.closed {
 		t.Errorf("read %d, closed %v, got %+v", body.read, body.closed, got)
 	}
 }
 
 func TestCheckConnection(t *testing.T) {
 	h := probe()
-	if got := h.Check(t.Context(), "http://127.0.0.1:1/"); got.Error != "connection refused" || got.Status != 0 {
+	if got := h.Check(t.Context(), "http://127.0.0.1:1/", deploy.Health{}); got.Error != "connection refused" || got.Status != 0 {
 		t.Errorf("closed port: got %+v", got)
 	}
 	for _, url := range []string{"", "http://", "ftp://x/", "http://[::1", "http://127.0.0.1:99999/"} {
-		if got := h.Check(t.Context(), url); got.Healthy || got.Error == "" || strings.Contains(got.Error, "Get ") {
+		if got := h.Check(t.Context(), url, deploy.Health{}); got.Healthy || got.Error == "" || strings.Contains(got.Error, "Get ") {
 			t.Errorf("%q: got %+v", url, got)
 		}
 	}
@@ -182,7 +213,7 @@ func TestCheckConnection(t *testing.T) {
 		"something new":                      errors.New("something new"),
 	} {
 		h.Client.Transport = transport(func(*http.Request) (*http.Response, error) { return nil, fault })
-		if got := h.Check(t.Context(), "http://shop.example/"); got.Error != want || got.Healthy {
+		if got := h.Check(t.Context(), "http://shop.example/", deploy.Health{}); got.Error != want || got.Healthy {
 			t.Errorf("got %+v, want %q", got, want)
 		}
 	}
@@ -194,7 +225,7 @@ func TestCheckStopped(t *testing.T) {
 		cancel(errors.New("cancelled"))
 		hold(w, r)
 	})
-	if got := probe().Check(ctx, url); got.Error != "stopped: cancelled" || got.Healthy {
+	if got := probe().Check(ctx, url, deploy.Health{}); got.Error != "stopped: cancelled" || got.Healthy {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -208,7 +239,7 @@ func TestCheckTLS(t *testing.T) {
 		"plain HTTP": {plain, "TLS: the server doesn't speak it"},
 		"self-made":  {serveTLS(t, time.Hour, nil, "127.0.0.1"), "TLS: the certificate's authority is unknown"},
 	} {
-		if got := probe().Check(t.Context(), row.url); got.Error != row.want || got.Healthy {
+		if got := probe().Check(t.Context(), row.url, deploy.Health{}); got.Error != row.want || got.Healthy {
 			t.Errorf("%s: got %+v, want %q", name, got, row.want)
 		}
 	}
@@ -223,7 +254,7 @@ func TestCheckTLS(t *testing.T) {
 		roots := x509.NewCertPool()
 		h := probe()
 		h.Client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
-		if got := h.Check(t.Context(), serveTLS(t, row.life, roots, row.host)); got.Error != want || got.Healthy != (want == "") {
+		if got := h.Check(t.Context(), serveTLS(t, row.life, roots, row.host), deploy.Health{}); got.Error != want || got.Healthy != (want == "") {
 			t.Errorf("got %+v, want %q", got, want)
 		}
 	}
@@ -268,5 +299,5 @@ func (c *counter) Read(p []byte) (int, error) { c.read += len(p); return len(p),
 func (c *counter) Close() error               { c.closed = true; return nil }
 
 var _ interface {
-	Check(context.Context, string) deploy.Check
+	Check(context.Context, string, deploy.Health) deploy.Check
 } = (*health.HTTP)(nil)

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -210,12 +211,18 @@ func (a *app) apply() {
 	}
 }
 
-// serve answers with what is live; a live text that begins with "bad" answers 500, and everything does while it is sick.
+// serve answers with what is live; a live text that begins with "bad" answers 500, and everything does while it is sick. One that begins
+// with a status, like "204-", answers with that.
 func (a *app) serve(w http.ResponseWriter, r *http.Request) {
 	live := a.read("live")
 	_ = os.WriteFile(filepath.Join(a.dir, "asked"), []byte(r.URL.Path), 0o600)
 	if live == "" || strings.HasPrefix(live, "bad") || a.read("sick") == "yes" {
 		w.WriteHeader(http.StatusInternalServerError)
+	}
+	text, _, _ := strings.Cut(live, "-")
+	if status, err := strconv.Atoi(text); err == nil {
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(status)
 	}
 	fmt.Fprint(w, live)
 }

@@ -12,7 +12,7 @@ import (
 // HealthCheck probes an environment and gives a verdict, forward and on the way back.
 type HealthCheck struct {
 	Desk
-	Probe func(ctx context.Context, url string) deploy.Check
+	Probe func(ctx context.Context, url string, release deploy.Health) deploy.Check
 	Sleep func(ctx context.Context, d time.Duration) // nil sleeps for real
 }
 
@@ -86,7 +86,7 @@ func (c *HealthCheck) probe(ctx context.Context, st *State, d *deploy.Deployment
 	url, begin := strings.TrimSuffix(d.Settings.URL, "/")+health.Path, c.Now()
 	for {
 		start := c.Now()
-		check := c.Probe(ctx, url)
+		check := c.Probe(ctx, url, health)
 		var good int
 		var since time.Time
 		err := c.update(ctx, st, d, func(d *deploy.Deployment) error {

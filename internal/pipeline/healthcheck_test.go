@@ -20,7 +20,7 @@ func checked(t *testing.T, health deploy.Health, good func(probe int) bool) (pro
 	d.Status, d.Settings, d.Plan, d.Health = deploy.Running, &deploy.Settings{URL: "https://shop.test"}, deploy.AllAtOnce(), health
 	c := pipeline.HealthCheck{
 		Desk: pipeline.Desk{Records: &memory{d: d}, Now: func() time.Time { return now }},
-		Probe: func(context.Context, string) deploy.Check {
+		Probe: func(context.Context, string, deploy.Health) deploy.Check {
 			probes++
 			return deploy.Check{Time: now, Healthy: good(probes)}
 		},

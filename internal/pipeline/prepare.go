@@ -28,6 +28,7 @@ type Prepare struct {
 	Jobs    Jobs
 	Parse   func(yaml []byte, environment string) (*deploy.Config, error)       // a commit's slipway.yaml
 	Scan    func(r io.Reader, name string) (text []byte, found bool, err error) // one file of a bundle, every entry checked
+	Find    func(r io.Reader, match func(name string) bool) (string, error)     // the first file of a bundle that matches; "" for none
 }
 
 // Sources are the commits' bundles.
@@ -327,7 +328,7 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, err
 	if !d.Settings.AllowsBranch(d.Branch) {
 		return "", deploy.FieldErrorf("branch", "%q may not be deployed to %s; want one of %s", d.Branch, d.Environment, strings.Join(d.Settings.Branches, ", "))
 	}
-	text, found, err := p.read(ctx, d)
+	text, found, misnamed, err := p.read(ctx, d)
 	if err != nil {
 		return "", err
 	}
@@ -347,7 +348,7 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, err
 	}
 	var told []string
 	if !found {
-		told = append(told, "the commit has no slipway.yaml; all defaults")
+		told = append(told, deploy.NoConfig(misnamed))
 	}
 	if d.Runner == deploy.RunnerCodeBuild {
 		told = append(told, "CodeBuild tests and builds it")
@@ -359,25 +360,34 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, err
 	return said("%s", strings.Join(told, "; ")), nil
 }
 
-// read fetches the bundle, checks every entry of it, and gives slipway.yaml.
-func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (text []byte, found bool, err error) {
+// read fetches the bundle, checks every entry of it, and returns slipway.yaml. Where there is none, misnamed is the file that was meant
+// to be it.
+func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (text []byte, found bool, misnamed string, err error) {
 	b, err := p.bundle(ctx, d)
 	if err != nil {
-		return nil, false, err
+		return nil, false, "", err
 	}
 	f, err := os.CreateTemp("", "bundle-*.tar.gz")
 	if err != nil {
-		return nil, false, deploy.Errorf(deploy.Internal, "prepare", "%w", err)
+		return nil, false, "", deploy.Errorf(deploy.Internal, "prepare", "%w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
 	if b.SHA256, err = p.Sources.Fetch(ctx, b, f); err != nil {
-		return nil, false, err
+		return nil, false, "", err
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, false, deploy.Errorf(deploy.Internal, "prepare", "%w", err)
+		return nil, false, "", deploy.Errorf(deploy.Internal, "prepare", "%w", err)
 	}
 	d.Source = b
-	return p.Scan(f, "slipway.yaml")
+	if text, found, err = p.Scan(f, deploy.ConfigFile); found || err != nil {
+		return text, found, "", err
+	}
+
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, false, "", deploy.Errorf(deploy.Internal, "prepare", "%w", err)
+	}
+	misnamed, err = p.Find(f, deploy.IsMisnamedConfig)
+	return nil, false, misnamed, err
 }
 
 // bundle finds the commit's source. Where it can be fetched, and isn't there, it is Unfetched; and also where only some branches may

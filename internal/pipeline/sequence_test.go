@@ -374,7 +374,7 @@ func (l *line) settle() *pipeline.Settle {
 
 // check probes what serves: well says whether the code there is.
 func (l *line) check(well func(code string) bool) *pipeline.HealthCheck {
-	return &pipeline.HealthCheck{Desk: l.desk(), Probe: func(context.Context, string) deploy.Check {
+	return &pipeline.HealthCheck{Desk: l.desk(), Probe: func(context.Context, string, deploy.Health) deploy.Check {
 		l.lambda.call("Probe")
 		ok := well(l.lambda.functions[l.target.Function].alias.TargetCodeSHA256)
 		return deploy.Check{Time: l.clock, Status: map[bool]int{true: 200, false: 503}[ok], Healthy: ok}

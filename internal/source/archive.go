@@ -63,6 +63,17 @@ func Scan(r io.Reader, l Limits, name string) (content []byte, found bool, err e
 	return content, found, nil
 }
 
+// Find returns the first file in the archive whose name matches, "" where there is none. The error is as Scan's.
+func Find(r io.Reader, l Limits, match func(name string) bool) (found string, err error) {
+	err = walk(r, l, func(e *entry, _ io.Reader) error {
+		if found == "" && e.kind == file && match(e.name) {
+			found = e.name
+		}
+		return nil
+	})
+	return found, err
+}
+
 // walk reads the archive in order, checks each entry against the tree so far, and shows it to visit. What visit leaves unread of
 // a body is skipped.
 func walk(r io.Reader, l Limits, visit func(e *entry, body io.Reader) error) error {

@@ -87,3 +87,25 @@ func TestPackerRefuses(t *testing.T) {
 		t.Errorf("a body that ends early: %v", err)
 	}
 }
+
+// TestFind looks for a file in the root of a bundle by its name.
+func TestFind(t *testing.T) {
+	r := newRepository(t)
+	r.write("deploy/slipway.yml", "x")
+	r.write("slipway.yml", "x")
+	r.commit("one")
+	var bundle bytes.Buffer
+	if _, err := source.Pack(t.Context(), r.dir, "", &bundle); err != nil {
+		t.Fatal(err)
+	}
+	packed := bundle.Bytes()
+	if name, err := source.Find(bytes.NewReader(packed), source.Limits{}, deploy.IsMisnamedConfig); name != "slipway.yml" || err != nil {
+		t.Errorf("found %q, %v", name, err)
+	}
+	if name, err := source.Find(bytes.NewReader(packed), source.Limits{}, func(string) bool { return false }); name != "" || err != nil {
+		t.Errorf("found %q, %v", name, err)
+	}
+	if names, err := source.RootFiles(t.Context(), r.dir, "HEAD"); strings.Join(names, " ") != "deploy slipway.yml" || err != nil {
+		t.Errorf("in the root: %q, %v", names, err)
+	}
+}
