@@ -162,7 +162,7 @@ bin/synth:
 	@$(BUILD) $(LEAN) -o bin/synth ./infra/cmd/synth
 
 bin/slipway:
-	@$(BUILD) $(LEAN) -o bin/slipway ./cmd/slipway
+	@$(BUILD) -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty 2>/dev/null || echo devel)" -o bin/slipway ./cmd/slipway
 
 bin/local:
 	@$(BUILD) $(LEAN) -o bin/local ./cmd/local

@@ -149,6 +149,9 @@ func (c *client) ask(ctx context.Context, r request) (*answer, error) {
 	for try := 1; ; try++ {
 		a, err := c.exchange(ctx, r, body)
 		again := err != nil || a.code >= http.StatusBadGateway
+		if errors.As(err, new(unsigned)) { // asking again finds no credentials either
+			return nil, err
+		}
 		throttled := err == nil && a.code == http.StatusTooManyRequests
 		if try == tries || !throttled && !(again && r.repeatable()) {
 			return a, err
@@ -161,6 +164,11 @@ func (c *client) ask(ctx context.Context, r request) (*answer, error) {
 		}
 	}
 }
+
+// unsigned is the error of a request that could not be signed, and was not sent.
+type unsigned struct{ error }
+
+func (u unsigned) Unwrap() error { return u.error }
 
 // exchange sends one request, signed, and reads its answer.
 func (c *client) exchange(ctx context.Context, r request, body []byte) (*answer, error) {
@@ -175,7 +183,7 @@ func (c *client) exchange(ctx context.Context, r request, body []byte) (*answer,
 		sent.Header.Set("Content-Type", "application/json")
 	}
 	if err := c.signed(ctx, sent, body); err != nil {
-		return nil, err
+		return nil, unsigned{err}
 	}
 	w, err := c.http.Do(sent)
 	if err != nil {
@@ -191,11 +199,11 @@ func (c *client) exchange(ctx context.Context, r request, body []byte) (*answer,
 
 func (c *client) signed(ctx context.Context, r *http.Request, body []byte) error {
 	if c.place.aws.Credentials == nil {
-		return errors.New("no AWS credentials are configured")
+		return errNoCredentials
 	}
 	creds, err := c.place.aws.Credentials.Retrieve(ctx)
 	if err != nil {
-		return fmt.Errorf("no AWS credentials: %w", err)
+		return credentialsError(ctx, c.place.aws, err)
 	}
 	sum := sha256.Sum256(body)
 	return c.sign.SignHTTP(ctx, creds, r, hex.EncodeToString(sum[:]), "execute-api", c.place.aws.Region, c.now())

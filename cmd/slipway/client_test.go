@@ -134,7 +134,7 @@ func TestInterrupt(t *testing.T) {
 		p, _, stderr := outside(s, nil)
 		code := p.run(ctx, args)
 		interrupt()
-		if code != exitFailed || !strings.Contains(stderr.String(), "the deployment goes on") {
+		if code != exitInterrupted || !strings.Contains(stderr.String(), "the deployment goes on") {
 			t.Errorf("%v: exit %d: %s", args, code, stderr)
 		}
 		if args[0] == "rollback" && !strings.Contains(stderr.String(), "cancel it: slipway cancel deploy-20261123-09") {

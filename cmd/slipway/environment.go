@@ -7,15 +7,19 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/slipway-cd/slipway/internal/retry"
@@ -38,7 +42,8 @@ func (p *program) find(ctx context.Context) (*place, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the AWS configuration: %w", err)
 		}
-		return newPlace(text, "", cfg)
+		cfg.Logger = logging.Nop{} // it would warn of connections on stderr, between the lines that are for the user; errors come back
+		return newPlace(text, "", impatient(cfg))
 	}
 	path, vars, err := p.findLocal()
 	if err != nil {
@@ -57,12 +62,57 @@ func newPlace(text, from string, cfg aws.Config) (*place, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
 		return nil, fmt.Errorf("SLIPWAY_API is %q; want the URL that the stack gives as its output Api", text)
 	}
+	if region := regionOf(u.Hostname()); region != "" {
+		cfg.Region = region
+	}
 	if cfg.Region == "" {
 		return nil, errors.New("no AWS region is known; set AWS_REGION")
 	}
 	retry.Use(&cfg)
-	cfg.Logger = logging.Nop{} // it would warn of connections on stderr, between the lines that are for the user; errors come back
+	cfg.Logger = logging.Nop{}
 	return &place{api: u, from: from, aws: cfg}, nil
+}
+
+// apiHost is API Gateway's own host name, with its region: https://ID.execute-api.REGION.amazonaws.com, and those of VPC endpoints.
+var apiHost = regexp.MustCompile(`(?i)(?:^|\.)execute-api(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)$`)
+
+// regionOf returns the region in the name of an API's host; "" where it has none. What is signed for another one is refused there.
+func regionOf(host string) string {
+	if m := apiHost.FindStringSubmatch(host); m != nil {
+		return strings.ToLower(m[1])
+	}
+	return ""
+}
+
+// metadataPatience is how long one request to an EC2 instance's metadata service may take. It is on the machine itself and answers in
+// milliseconds; where there is none, a connection to its address may hang.
+const metadataPatience = 400 * time.Millisecond
+
+// impatient has the configuration wait no longer than that where credentials are looked for at the instance last of all.
+func impatient(cfg aws.Config) aws.Config {
+	if !aws.IsCredentialsProvider(cfg.Credentials, (*ec2rolecreds.Provider)(nil)) {
+		return cfg
+	}
+	client := imds.NewFromConfig(cfg, func(o *imds.Options) {
+		o.HTTPClient = &http.Client{Timeout: metadataPatience, Transport: &http.Transport{}}
+		o.Retryer = aws.NopRetryer{}
+	})
+	cfg.Credentials = aws.NewCredentialsCache(ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = client }))
+	return cfg
+}
+
+// errNoCredentials says what to set.
+var errNoCredentials = errors.New("no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with aws sso login or aws configure")
+
+// credentialsError words why there are no credentials. That this is no EC2 instance is not worth a word.
+func credentialsError(ctx context.Context, cfg aws.Config, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil || aws.IsCredentialsProvider(cfg.Credentials, (*ec2rolecreds.Provider)(nil)):
+		return errNoCredentials
+	}
+	return fmt.Errorf("%w: %w", errNoCredentials, err)
 }
 
 // findLocal reads the first local.env on the way up from here, else the one of the repository that this program was

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestUnquote(t *testing.T) {
@@ -53,5 +56,69 @@ func TestLocalBesideProgram(t *testing.T) {
 	at, err := p.find(t.Context())
 	if err != nil || at.from != path || at.api.String() != "http://127.0.0.1:1/a" || at.aws.Region != "eu-west-1" {
 		t.Errorf("%+v, %v", at, err)
+	}
+}
+
+// TestRegionOfHost: the API's host names the region that requests are signed for, whatever the profile's is.
+func TestRegionOfHost(t *testing.T) {
+	credentialsInEnv(t)
+	for host, want := range map[string]string{
+		"https://abc123.execute-api.eu-west-1.amazonaws.com/prod":                        "eu-west-1",
+		"https://ABC123.Execute-API.Eu-West-1.amazonaws.com/prod":                        "eu-west-1",
+		"https://abc123.execute-api.cn-north-1.amazonaws.com.cn/prod":                    "cn-north-1",
+		"https://abc123.execute-api.us-gov-west-1.amazonaws.com/prod":                    "us-gov-west-1",
+		"https://abc123-vpce-0a1b.execute-api.ap-south-1.amazonaws.com/prod":             "ap-south-1",
+		"https://vpce-0a1b-c2d3.execute-api.ap-south-1.vpce.amazonaws.com/prod":          "ap-south-1",
+		"https://abc123.execute-api.eu-west-1.api.aws/prod":                              "eu-west-1",
+		"https://abc123.execute-api-fips.us-east-2.amazonaws.com/prod":                   "us-east-2",
+		"https://slipway.example.com":                                                    "us-east-1",
+		"https://abc123.execute-api.eu-west-1.amazonaws.com.evil.test/prod":              "us-east-1",
+		"http://abc123.execute-api.localhost:4566/prod":                                  "us-east-1",
+		"http://127.0.0.1:4566/_aws/execute-api/abc.execute-api.eu-west-1.amazonaws.com": "us-east-1",
+	} {
+		p := &program{env: func(string) string { return host }, dir: t.TempDir(), now: time.Now}
+		c, err := p.connect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("GET", host+"/v1/apps", nil)
+		if err := c.signed(t.Context(), r, nil); err != nil || !strings.Contains(r.Header.Get("Authorization"), "/"+want+"/execute-api/") {
+			t.Errorf("%s: signed for %s, want %s; %v", host, r.Header.Get("Authorization"), want, err)
+		}
+	}
+}
+
+// TestRegionOfHostAlone: with such a host no region has to be configured.
+func TestRegionOfHostAlone(t *testing.T) {
+	credentialsInEnv(t)
+	t.Setenv("AWS_REGION", "")
+	p := &program{env: func(string) string { return "https://abc123.execute-api.eu-west-1.amazonaws.com/prod" }, dir: t.TempDir(), now: time.Now}
+	if at, err := p.find(t.Context()); err != nil || at.aws.Region != "eu-west-1" {
+		t.Errorf("%+v, %v", at, err)
+	}
+}
+
+// TestNoCredentials says at once what to set, and no word of EC2's metadata, which hangs here.
+func TestNoCredentials(t *testing.T) {
+	metadata, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer metadata.Close()
+	for name, value := range map[string]string{"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "", "AWS_CONFIG_FILE": "/dev/null",
+		"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://" + metadata.Addr().String(), "AWS_EC2_METADATA_DISABLED": ""} {
+		t.Setenv(name, value)
+	}
+
+	s := newSite(t)
+	p, _, stderr := outside(s, nil)
+	p.poll = time.Second
+	begin := time.Now()
+	code := p.run(t.Context(), []string{"app", "list"})
+	if took := time.Since(begin); code != exitFailed || took > 2*time.Second {
+		t.Errorf("exit %d after %s", code, took)
+	}
+	if says := stderr.String(); !strings.Contains(says, "set AWS_PROFILE, or AWS_ACCESS_KEY_ID") || strings.Contains(says, "IMDS") || strings.Count(says, "\n") != 1 {
+		t.Errorf("it says %s", says)
 	}
 }

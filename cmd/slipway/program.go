@@ -18,6 +18,8 @@ const (
 	exitFailed       = 1 // the command failed
 	exitUsage        = 2 // it was used wrongly
 	exitUnsuccessful = 3 // it worked, and the deployment that it waited for failed, was rolled back or was cancelled
+
+	exitInterrupted = 130 // Ctrl-C, as shells say it
 )
 
 // program is one run of slipway with all that it has of the world around it.
@@ -54,12 +56,23 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return exitDone
 	case errors.As(err, &end):
 		return exitUnsuccessful
+	case ctx.Err() != nil:
+		fmt.Fprintf(p.err, "slipway: %v\n", interrupted(err))
+		return exitInterrupted
 	case errors.As(err, &usage):
 		fmt.Fprintf(p.err, "slipway: %v\nTry: %s --help\n", err, cmd.CommandPath())
 		return exitUsage
 	}
 	fmt.Fprintf(p.err, "slipway: %v\n", err)
 	return exitFailed
+}
+
+// interrupted words the error of a command that Ctrl-C ended.
+func interrupted(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return errors.New("interrupted")
+	}
+	return err
 }
 
 func newRoot(p *program) *cobra.Command {
@@ -73,7 +86,8 @@ set, by .slipway/local.env here, in a folder above, or beside this program's own
 as make up writes it.
 
 Exit codes: 0 done, 1 the command failed, 2 wrong usage, 3 the deployment that it
-waited for failed, was rolled back or was cancelled.`,
+waited for failed, was rolled back or was cancelled, 130 interrupted (Ctrl-C); what
+it started goes on.`,
 		Args:                       unknownCommand,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SuggestionsMinimumDistance: 2,
@@ -89,10 +103,16 @@ waited for failed, was rolled back or was cancelled.`,
 	root.SetIn(p.in)
 	root.SetOut(p.out)
 	root.SetErr(p.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(newHelp())
 	root.PersistentFlags().StringVarP(&p.format, "output", "o", "", "json or table (default a table on a terminal, else tab-separated)")
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newApp(p), newFlag(p), newDeploy(p), newStatus(p), newLogs(p), newHistory(p), newCancel(p), newRollback(p), newRepair(p), newEvents(p), newAPI(p))
+	root.AddCommand(newApp(p), newFlag(p), newDeploy(p), newStatus(p), newLogs(p), newHistory(p), newCancel(p), newRollback(p), newRepair(p), newEvents(p), newAPI(p), newVersion(p))
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Short = "Print a script that has your shell complete commands, names and ids at a Tab"
+		c.Args, c.RunE = unknownCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	p.complete(root)
 	return root
 }
 

@@ -172,12 +172,21 @@ func unpack(name, path string) error {
 	return os.WriteFile(path, text, 0o644)
 }
 
+// missingTools says what to install where a program isn't on PATH.
+var missingTools = map[string]string{
+	"npm": "npm is not on PATH: install Node.js 22 or newer, which brings it (https://nodejs.org)",
+	"git": "git is not on PATH: install git",
+}
+
 // command runs a program, silently unless it fails, in a process group of its own that ends with ctx. A program named by
 // a path with a slash is looked for in dir. env nil: this process's.
 func command(ctx context.Context, dir string, env []string, args ...string) error {
 	name := args[0]
 	if strings.Contains(name, "/") && !filepath.IsAbs(name) {
 		name = filepath.Join(dir, name)
+	}
+	if _, err := exec.LookPath(name); err != nil && missingTools[name] != "" {
+		return errors.New(missingTools[name])
 	}
 	cmd := exec.CommandContext(ctx, name, args[1:]...)
 	cmd.Dir, cmd.Env = dir, env
