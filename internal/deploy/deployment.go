@@ -161,6 +161,11 @@ type Live struct {
 	Health        Health `json:"health,omitzero"`          // how to ask whether it is well
 }
 
+// IsUnknown reports whether nothing is known of what serves. How to ask whether it is well says nothing of that.
+func (l *Live) IsUnknown() bool {
+	return l.Deployment == "" && l.CommitSHA == "" && l.FunctionVersion == (FunctionVersion{}) && l.OtherVersions == "" && l.Fallback == ""
+}
+
 // Health says when a release is well. It goes with the release: the one before may answer on another path.
 type Health struct {
 	Path           string `json:"path"`

@@ -423,7 +423,7 @@ func explain(d *deploy.Deployment) string {
 // live moves the head's live and previous release where the deployment changed them, or somebody else did.
 func (s *Settle) live(h *deploy.Head, d *deploy.Deployment, record func(string) (*deploy.Deployment, error)) error {
 	switch {
-	case d.Declared() && d.Found != nil && *d.Found == (deploy.Live{}):
+	case d.Declared() && d.Found != nil && d.Found.IsUnknown():
 		h.GoLive(nil, nil) // what serves could not be found out
 	case d.Found != nil && !d.Dirty:
 		previous, err := released(d.Found.Fallback, record)
