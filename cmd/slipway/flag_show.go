@@ -50,8 +50,9 @@ func (p *program) showFlag(f *board.Flag) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s  %s, version %d\n", f.Key, p.paintFlag(f), f.Version)
 	if f.Broken != "" {
-		fmt.Fprintf(&b, "broken: %s\n  Where it can't be evaluated it answers PARSE_ERROR: the code's default counts. Replace it (slipway flag set %s -f FILE),\n"+
-			"  bring an earlier version back (slipway flag restore %s VERSION), or switch it off (slipway flag disable %s).\n", f.Broken, f.Key, f.Key, f.Key)
+		fmt.Fprintf(&b, "broken: %s\n  Where it can't be evaluated it answers PARSE_ERROR: the code's default counts.\n"+
+			"  Replace it (slipway flag set %s -f FILE), bring an earlier version back\n"+
+			"  (slipway flag restore %s VERSION), or switch it off (slipway flag disable %s).\n", f.Broken, f.Key, f.Key, f.Key)
 	}
 	fmt.Fprintf(&b, "created %s UTC by %s\n", instant(f.CreatedAt), f.CreatedBy)
 	if f.Deployment != "" {

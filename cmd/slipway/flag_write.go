@@ -107,9 +107,11 @@ func newFlagToggle(o *flagOptions, verb string) *cobra.Command {
 	return &cobra.Command{
 		Use:   verb + " KEY",
 		Short: map[string]string{"enable": "Switch a flag on", "disable": "Switch a flag off for everybody"}[verb],
-		Long: map[string]string{"enable": "Switch a flag on.", "disable": `Switch a flag off for everybody, also one whose stored definition is broken: that is
-replaced by one that is off, and stays in the flag's history.`}[verb],
-		Args:  oneKey(),
+		Long: map[string]string{"enable": "Switch a flag on.", "disable": `Switch a flag off for everybody.
+
+A flag whose stored definition is broken is switched off too: the definition is replaced by
+one that is off, and stays in the flag's history.`}[verb],
+		Args: oneKey(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.post(cmd.Context(), args[0], verb, api.Reason{Why: o.why}, verb+"d")
 		},

@@ -76,16 +76,21 @@ func entityTags(r *http.Request, name string) (tags []entityTag, isAny bool, err
 		opaque, opened := strings.CutPrefix(rest, `"`)
 		value, after, closed := strings.Cut(opaque, `"`)
 		after = strings.TrimLeft(after, " \t")
-		if !opened || !closed || after != "" && after[0] != ',' || strings.ContainsFunc(value, isNoTag) || len(tags) == maxTags {
-			return nil, false, deploy.FieldErrorf(name, `%q; want *, or ETags as they were given, like "7"`, deploy.Cut(text, 40))
+		isLast := after == "" || after[0] == ','
+		if !opened || !closed || !isLast || strings.ContainsFunc(value, isNoTag) || len(tags) == maxTags {
+			return nil, false, wrongTags(name, text)
 		}
 		tag.opaque, rest = value, after
 		tags = append(tags, tag)
 	}
 	if tags == nil {
-		return nil, false, deploy.FieldErrorf(name, `%q; want *, or ETags as they were given, like "7"`, deploy.Cut(text, 40))
+		return nil, false, wrongTags(name, text)
 	}
 	return tags, false, nil
+}
+
+func wrongTags(name, text string) error {
+	return deploy.FieldErrorf(name, `%q; want *, or ETags as they were given, like "7"`, deploy.Cut(text, 40))
 }
 
 // isNoTag reports whether a character can't stand in an entity tag.

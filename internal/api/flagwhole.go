@@ -91,7 +91,8 @@ func faults(problems []flag.Problem) []Fault {
 }
 
 // changeAll makes one change of many flags. A dry run decides the same and writes nothing; it needs no If-Match.
-func (c *Control) changeAll(r *http.Request, why string, dry bool, notes []Fault, decide func(*board.Draft, board.Match) error) (int, any, error) {
+func (c *Control) changeAll(r *http.Request, why string, dry bool, notes []Fault,
+	decide func(*board.Draft, board.Match) error) (int, any, error) {
 	at, err := c.site(r)
 	if err != nil {
 		return 0, nil, err
@@ -120,7 +121,8 @@ func (c *Control) changeAll(r *http.Request, why string, dry bool, notes []Fault
 	return http.StatusOK, tagged{version: s.Revision, body: out}, nil
 }
 
-func (c *Control) rehearse(r *http.Request, at site, notes []Fault, decide func(*board.Draft, board.Match) error) (int, any, error) {
+func (c *Control) rehearse(r *http.Request, at site, notes []Fault,
+	decide func(*board.Draft, board.Match) error) (int, any, error) {
 	s, err := c.Flags.State(r.Context(), at.app, at.environment)
 	if err != nil {
 		return 0, nil, err

@@ -32,7 +32,7 @@ func (d *Draft) Commit() (*Commit, error) {
 	if len(d.action) == 0 && len(d.about) == 0 {
 		return nil, nil
 	}
-	if len(d.next.Flags) > MaxFlags {
+	if len(d.next.Flags) > max(MaxFlags, len(d.base.Flags)) { // more than before: what is there may be switched off
 		return nil, deploy.Errorf(deploy.TooLarge, "", "that would be %d flags; an environment has at most %d", len(d.next.Flags), MaxFlags)
 	}
 	if err := d.check(); err != nil {
@@ -42,7 +42,7 @@ func (d *Draft) Commit() (*Commit, error) {
 	for _, key := range slices.Sorted(maps.Keys(d.action)) {
 		c.Versions = append(c.Versions, d.entry(key))
 	}
-	if len(d.next.Index) > MaxNames {
+	if len(d.next.Index) > max(MaxNames, len(d.base.Index)) {
 		return nil, deploy.Errorf(deploy.TooLarge, "", "%d names were given to flags here by then; at most %d are, deleted ones too", len(d.next.Index), MaxNames)
 	}
 	c.Audit = Audit{Revision: d.next.Revision, Flags: len(c.Versions), Keys: []string{}, Difference: d.about, Origin: d.Origin}
@@ -67,11 +67,9 @@ func (d *Draft) entry(key string) Version {
 		Difference: difference(d.base.Flags[key], text), Origin: d.Origin}
 }
 
-// check reads the document that the draft would leave back as an import reads it, and compiles it. Every writer passes
-// here, so that nothing is stored that could not be read, exported, imported and evaluated again. What was wrong before
-// with a flag that the draft leaves alone is in nobody's way but that flag's.
-//
-// A draft that only switches flags off is not held back by what is wrong with them or with others.
+// check reads the document that the draft would leave as an import reads it, and compiles it. Every writer passes here,
+// so that nothing is stored that could not be read, exported, imported and evaluated again. A problem that a flag had
+// before does not keep other flags from being changed. A draft that only switches flags off is never held back.
 func (d *Draft) check() error {
 	if err := d.readBack(); err != nil {
 		return err
@@ -124,8 +122,8 @@ func (d *Draft) readBack() error {
 	return nil
 }
 
-// isDots reports whether clients and gateways take a key for a part of the path that is to be left out. Flags of such a
-// key that are there already may be changed and switched off.
+// isDots reports whether clients and gateways take a key for a folder of the path. A flag that has such a key already may
+// be changed and switched off.
 func isDots(key string) bool { return key == "." || key == ".." }
 
 func (d *Draft) onlyDisables() bool {

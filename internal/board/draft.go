@@ -181,7 +181,8 @@ func refusedPercent(key string, p flag.Problem) error {
 func (d *Draft) switchOn(a Action, key string, m Match, edit func(flag.Definition) (flag.Definition, error)) error {
 	return d.Edit(a, key, m, func(def flag.Definition) (flag.Definition, error) {
 		if def.Archived {
-			return def, deploy.Errorf(deploy.Conflict, "", "%s is archived and answers nobody; take it out of the archive first (slipway flag archive %s --undo)", key, key)
+			return def, deploy.Errorf(deploy.Conflict, "", "%s is archived and answers nobody; "+
+				"take it out of the archive first (slipway flag archive %s --undo)", key, key)
 		}
 		after, err := edit(def)
 		if err == nil {
@@ -203,7 +204,8 @@ func (d *Draft) Disable(key string, m Match) error {
 func (d *Draft) disable(key string) error {
 	def, isWhole := flag.SwitchedOff(d.base.Flags[key])
 	if !isWhole {
-		d.Notes = append(d.Notes, fmt.Sprintf("the stored definition of %s was broken, and is replaced by one that is off; version %d has it", key, d.version(key)))
+		d.Notes = append(d.Notes, fmt.Sprintf("the stored definition of %s was broken, and is replaced by one that is off; "+
+			"version %d has it", key, d.version(key)))
 	}
 	return d.set(Disable, key, def)
 }

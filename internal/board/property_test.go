@@ -194,6 +194,7 @@ func (e *editor) change() {
 func (e *editor) try(what, key string, decide func(*board.Draft) error) bool {
 	e.action, e.key = "", key
 	d := e.state.Draft(board.Origin{Time: noon, By: "eve"})
+	d.HashVersion = pick(e, []string{"", "v2", "v3"})
 	err := decide(d)
 	var c *board.Commit
 	if err == nil {

@@ -22,12 +22,13 @@ func (d Definition) WithRollout(percent float64) (Definition, error) {
 		return d.withSimpleRollout(percent)
 	}
 	if d.Schedule != nil && len(d.Schedule.Ramp) > 0 {
-		return d, refusedRollout("/schedule/ramp", "the flag's ramp says for whom it is on; want the ramp changed, or taken away first by "+
-			`{"schedule":{"ramp":null}} as a merge patch`)
+		return d, refusedRollout("/schedule/ramp", "the flag's ramp says for whom it is on; want the ramp changed, "+
+			`or taken away first by {"schedule":{"ramp":null}} as a merge patch`)
 	}
 	on, off, ok := d.onAndOff()
-	if !ok {
-		return d, refusedRollout("/variants", "a percentage is for a boolean flag with one true and one false variant; want the targeting itself changed")
+	if !ok || !isPlain(on) || !isPlain(off) {
+		return d, refusedRollout("/variants", "a percentage is for a boolean flag with one true and one false variant, "+
+			"whose names rules find; want the targeting itself changed")
 	}
 	targeting, err := d.weighted(on, off, percent)
 	if err != nil {
@@ -92,18 +93,20 @@ func (d Definition) weighted(on, off string, percent float64) (any, error) {
 	if _, isBucket := args[0].(list); !isBucket {
 		key, buckets = args[:1], args[1:]
 		if args[0] != nil && !asksContext(args[0]) {
-			return nil, refusedRollout("/targeting/fractional/0", "the bucket key is the same for all users, who are all on or all off; "+
-				`want one of their own, as {"var":"targetingKey"}`)
+			return nil, refusedRollout("/targeting/fractional/0", "the bucket key is the same for all users, "+
+				`who are all on or all off; want one of their own, as {"var":"targetingKey"}`)
 		}
 	}
 	if buckets, ok = d.reweighed(buckets, on, off, in[1], out[1]); !ok {
-		return nil, refusedRollout("/targeting/fractional", "a percentage can only change a fractional of two buckets, one for "+
-			strconv.Quote(on)+" and one for "+strconv.Quote(off)+", with numbers as their weights; want such a one, or the targeting itself changed")
+		return nil, refusedRollout("/targeting/fractional", "a percentage can only change a fractional of two buckets, "+
+			"one for "+strconv.Quote(on)+" and one for "+strconv.Quote(off)+", with numbers as their weights; "+
+			"want such a one, or the targeting itself changed")
 	}
 	return rule{"fractional": append(key[:len(key):len(key)], buckets...)}, nil
 }
 
-const otherRule = "a percentage can only replace the rule of a flag that has none but a percentage (fractional); want the targeting itself changed"
+const otherRule = "a percentage can only replace the rule of a flag that has none but a percentage (fractional); " +
+	"want the targeting itself changed"
 
 // reweighed returns the buckets in their order with other weights. One that is missing comes last.
 func (d Definition) reweighed(buckets list, on, off string, in, out any) (list, bool) {
@@ -216,8 +219,11 @@ func (d Definition) outsideCaveats() []string {
 		return nil
 	}
 	on, _, ok := d.onAndOff()
+	if !ok || d.DefaultVariant == nil || *d.DefaultVariant != on {
+		return nil
+	}
 	targeting, _ := decode(d.Targeting).(rule)
-	if _, isSplit := targeting["fractional"]; ok && isSplit && len(targeting) == 1 && d.DefaultVariant != nil && *d.DefaultVariant == on {
+	if _, isSplit := targeting["fractional"]; isSplit && len(targeting) == 1 {
 		return []string{"a context without a bucket key gets the default variant " + strconv.Quote(on)}
 	}
 	return nil

@@ -60,6 +60,8 @@ const split = `{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVar
 var rolledOut = map[string]string{
 	"short":           `{"rollout_percent":20}`,
 	"short, for all":  `{"enabled":true}`,
+	"short, third":    `{"rollout_percent":20,"hashVersion":"v3"}`,
+	"ramp, third":     `{"enabled":false,"hashVersion":"v3","schedule":{"ramp":[{"at":"2030-01-01T00:00:00Z","percent":20}]}}`,
 	"short by id":     `{"rollout_percent":20,"bucketBy":"id"}`,
 	"ring":            `{"rollout_percent":20,"bucketing":"ring"}`,
 	"ramp":            `{"enabled":false,"schedule":{"ramp":[{"at":"2030-01-01T00:00:00Z","percent":20},{"at":"2031-01-01T00:00:00Z","percent":100}]}}`,
@@ -148,6 +150,7 @@ func TestRolloutRefused(t *testing.T) {
 		{`{"state":"ENABLED","variants":{"a":true,"b":true}}`, 40, "/variants", "boolean flag"},
 		{`{"state":"ENABLED","variants":{"a":true,"b":false,"c":false}}`, 40, "/variants", "boolean flag"},
 		{`{"state":"ENABLED","variants":{"a":"true","b":"false"}}`, 40, "/variants", "boolean flag"},
+		{`{"state":"ENABLED","variants":{"a<b":true,"b":false}}`, 40, "/variants", "names rules find"},
 	} {
 		_, err := define(t, row.text).WithRollout(row.percent)
 		var invalid *flag.Invalid

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// flagd's schema lets a flag and a document have members that it doesn't know, and flagd ignores them. A definition
-// that is written by itself is held to the members that mean something, so that a typo is no silent no. A document of
-// somebody else's is imported with them left out, and a note says so.
+// flagd's schema lets a flag and a document have members that it doesn't know, and flagd ignores them. A definition that
+// is written by itself has only members that mean something: a typo is refused. An imported document may come from
+// another program: such members are left out, and a note names each.
 
 // description reads the text that people write beside a flag; flagd ignores it too.
 func (r *reader) description(f *reading) {
