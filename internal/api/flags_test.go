@@ -377,10 +377,10 @@ func TestCommandsSayWhatTheyDid(t *testing.T) {
 // TestImportNotes: a document of flagd's is imported with what flagd ignores named, in a dry run too.
 func TestImportNotes(t *testing.T) {
 	h := served(t, world(t).Control(quiet()))
-	text := `{"flags":{"adFailure":{"defaultVariant":"off","description":"Fail ad service","state":"ENABLED","variants":{"off":false,"on":true},"targetting":{}}}}`
+	text := `{"flags":{"adFailure":{"defaultVariant":"off","description":"Fail ad service","state":"ENABLED","variants":{"off":false,"on":true},"targeing":{}}}}`
 	for _, line := range []string{"?dry_run=true", ""} {
 		out := read[api.Changes](t, ask(h, "PUT "+preview+"/flags"+line, text))
-		if len(out.Notes) != 1 || out.Notes[0].Pointer != "/flags/adFailure/targetting" || !strings.Contains(out.Notes[0].Detail, `"targeting"`) || out.Flags != 1 {
+		if len(out.Notes) != 1 || out.Notes[0].Pointer != "/flags/adFailure/targeing" || !strings.Contains(out.Notes[0].Detail, `"targeting"`) || out.Flags != 1 {
 			t.Errorf("%q: %+v", line, out)
 		}
 	}

@@ -64,7 +64,7 @@ func readApart(document []byte) (*source, *problems) {
 		}
 	}
 	if len(raw.Metadata) > 0 {
-		each(raw.Metadata, func(r *reader) {
+		_ = each(raw.Metadata, func(r *reader) {
 			s.metadata = r.metadata()
 			r.checkSetMetadata(s.metadata)
 		}, "metadata")

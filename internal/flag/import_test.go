@@ -13,7 +13,7 @@ import (
 func TestImportOfWhatFlagdIgnores(t *testing.T) {
 	text := `{"$schema":"https://flagd.dev/schema/v0/flags.json","owner":"ann","evaluators":{},"flags":{
 		"adFailure":{"defaultVariant":"off","description":"Fail ad service","state":"ENABLED","variants":{"off":false,"on":true}},
-		"b":{"state":"ENABLED","variants":{"off":false},"owner":{"x":[1]},"targetting":{"if":[]},"default_variant":"off","description":7,"key":"b"}}}`
+		"b":{"state":"ENABLED","variants":{"off":false},"owner":{"x":[1]},"targeing":{"if":[]},"default_variant":"off","description":7,"key":"b"}}}`
 	if _, err := flag.ParseDocument([]byte(text)); err == nil {
 		t.Error("a definition of one's own takes them, too")
 	}
@@ -34,7 +34,7 @@ func TestImportOfWhatFlagdIgnores(t *testing.T) {
 		got[n.Path] = n.Message
 	}
 	for path, message := range map[string]string{"/owner": "as flagd does", "/evaluators": `did you mean "$evaluators"?`, "/flags/b/owner": "as flagd does",
-		"/flags/b/targetting": `did you mean "targeting"?`, "/flags/b/default_variant": `did you mean "defaultVariant"?`,
+		"/flags/b/targeing": `did you mean "targeting"?`, "/flags/b/default_variant": `did you mean "defaultVariant"?`,
 		"/flags/b/description": "want a string", "/flags/b/key": "as flagd does"} {
 		if !strings.Contains(got[path], message) {
 			t.Errorf("%s: %q; want %q", path, got[path], message)
