@@ -7,15 +7,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"io"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/launch"
+	"github.com/slipway-cd/slipway/internal/strict"
 )
 
 // Parameters is the action's UserParameters: JSON, in which a pipeline's variables may stand, as in
@@ -28,15 +26,12 @@ type Parameters struct {
 	Force       bool   `json:"force_deployment,omitempty"`
 }
 
+var userParameters = strict.Form{Name: "UserParameters", Example: `{"app":"shop","environment":"production"}`}
+
 // parameters reads an action's UserParameters strictly. The error is Invalid and names the field.
 func parameters(text string) (p Parameters, err error) {
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&p); err != nil {
-		return p, deploy.FieldErrorf("UserParameters", `%w; want an object such as {"app":"shop","environment":"production"}`, err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return p, deploy.FieldErrorf("UserParameters", "more stands behind the object")
+	if err := userParameters.Decode([]byte(text), &p); err != nil {
+		return p, err
 	}
 	switch {
 	case !deploy.ValidName(p.App):

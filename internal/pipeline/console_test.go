@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -70,8 +69,7 @@ func TestConsole(t *testing.T) {
 	a := newApp(t)
 	a.Name, a.name = "shop", "shop"
 	a.apply()
-	a.execute(named.To, `{"app":"shop","environment":"production","commit_sha":"`+a.commit("first", config())+`"}`)
-	(&run{a: a, id: named.To, arn: strings.Replace(world.out.StateMachineARN, ":stateMachine:", ":execution:", 1) + ":" + named.To}).wants(deploy.Success)
+	a.deployAs(named.To, world.out.StateMachineARN, a.commit("first", config())).wants(deploy.Success)
 
 	a.rename(a.commit("one", config()), named.Commit)
 	one := a.byHand(deployOne)

@@ -2,10 +2,12 @@ package pipeline_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
@@ -326,18 +328,65 @@ func TestNonsense(t *testing.T) {
 		{`[]`, "Invalid", "want an object"},
 		{`{}`, "Invalid", "app:"},
 		{`{"app":7}`, "Invalid", "app: is a number"},
-		{`{"app":"shop","env":"x"}`, "Invalid", "env: is unknown"},
+		{`{"app":"shop","env":"x"}`, "Invalid", "env: unknown; want action, app"},
 		{`{"app":"no-such-app","environment":"production","commit_sha":"` + strings.Repeat("a", 40) + `"}`, "NotFound", "no-such-app"},
 		{`{"app":"` + a.name + `","environment":"moon","commit_sha":"` + strings.Repeat("a", 40) + `"}`, "NotFound", "moon"},
 		{`{"app":"` + a.name + `","environment":"production","commit_sha":"` + strings.Repeat("a", 40) + `"}`, "NotFound", strings.Repeat("a", 40)},
 		{`{"app":"` + a.name + `","environment":"production","commit_sha":"main"}`, "Invalid", "commit_sha"},
 		{`{"deployment":"deploy-20200101-000000000-aaaaaaaa"}`, "Invalid", "deployment"},
+		{`{"app":"` + a.name + `","app":"shop","environment":"production"}`, "Invalid", "app: is there twice"},
+		{`{"App":"` + a.name + `","environment":"production"}`, "Invalid", "App: unknown; want app"},
+		{`{"deployment":"deploy-20200101-000000000-aaaaaaaa","Deployment":"deploy-20200101-000000000-bbbbbbbb"}`, "Invalid", "Deployment: unknown"},
 		{`{"action":"destroy","app":"` + a.name + `","environment":"production"}`, "Invalid", "action"},
 	} {
 		out := a.execute(strings.ReplaceAll(t.Name(), "/", "-")+"-"+c.kind+"-"+randomText(), c.input).ended()
 		if out.Status != "FAILED" || *out.Error != c.kind || !strings.Contains(*out.Cause, c.says) {
 			t.Errorf("%s: %s %s: %s, want %s with %q", c.input, out.Status, deref(out.Error), deref(out.Cause), c.kind, c.says)
 		}
+	}
+}
+
+// TestLongInput: a Cause names what is wrong, whatever somebody fills an input with.
+func TestLongInput(t *testing.T) {
+	a := newApp(t)
+	long := strings.Repeat("x", 250<<10)
+	for _, input := range []string{
+		fmt.Sprintf(`{"app":%q}`, long),
+		fmt.Sprintf(`{"app":"shop","environment":%q}`, long),
+		fmt.Sprintf(`{"app":"shop","environment":"production","commit_sha":%q}`, long),
+		fmt.Sprintf(`{"app":"shop","environment":"production","action":%q}`, long),
+		fmt.Sprintf(`{"app":"shop","environment":"production","action":"rollback","to":%q}`, long),
+		fmt.Sprintf(`{%q:1}`, long),
+		fmt.Sprintf(`{"deployment":%q}`, long),
+		fmt.Sprintf(`{"app":%q,"app":%[1]q}`, long[:125<<10]),
+	} {
+		out := a.execute("TestLongInput-"+randomText(), input).ended()
+		if cause := deref(out.Cause); deref(out.Error) != "Invalid" || len(cause) > 300 || !strings.Contains(cause, ":") {
+			t.Errorf("%.60s: %s: %d bytes: %.400s", input, deref(out.Error), len(cause), cause)
+		}
+	}
+}
+
+// TestIDOfAFarTime: an execution that is started by hand can't have the id of another time, which would supersede all that follow or
+// stand elsewhere in the history. Deployments after it go their way.
+func TestIDOfAFarTime(t *testing.T) {
+	a := newApp(t)
+	a.deploy(a.commit("one", config())).wants(deploy.Success)
+	for _, skew := range []time.Duration{73 * 365 * 24 * time.Hour, time.Hour, 16 * time.Minute, -16 * time.Minute, -24 * time.Hour} {
+		id := deploy.NewID(time.Now().Add(skew), []byte(randomText()))
+		for _, input := range []string{
+			fmt.Sprintf(`{"app":%q,"environment":"production","commit_sha":%q}`, a.name, a.commit("far", config())),
+			fmt.Sprintf(`{"app":%q,"environment":"production","action":"rollback"}`, a.name),
+		} {
+			out := a.execute(id[:len(id)-8]+randomText(), input).ended()
+			if deref(out.Error) != "Invalid" || !strings.Contains(deref(out.Cause), "is the id of a deployment of") {
+				t.Errorf("%v: %s: %s", skew, deref(out.Error), deref(out.Cause))
+			}
+		}
+	}
+	a.next("one")
+	if page, _, err := a.store.List(t.Context(), deploy.Query{App: a.name, Limit: deploy.MaxPage}); err != nil || len(page) != 2 {
+		t.Errorf("%d deployments, %v; want those that were not refused", len(page), err)
 	}
 }
 

@@ -1,10 +1,8 @@
 package pipeline
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/strict"
 )
 
 // Prepare makes or finds the record, resolves what is to be deployed, and checks it as far as that is possible without
@@ -62,10 +61,8 @@ const Recover deploy.Action = "recover"
 // ParseInput reads an execution's input strictly. Its error names the field and what would be right.
 func ParseInput(raw []byte) (*Input, error) {
 	var in Input
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
-		return nil, inputError(err)
+	if err := theInput.Decode(raw, &in); err != nil {
+		return nil, err
 	}
 	if in.Deployment != "" {
 		if in != (Input{Deployment: in.Deployment}) && in != (Input{Deployment: in.Deployment, Action: Recover}) {
@@ -76,20 +73,7 @@ func ParseInput(raw []byte) (*Input, error) {
 	return &in, in.validate()
 }
 
-func inputError(err error) error {
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) && wrong.Field != "" {
-		return deploy.FieldErrorf(wrong.Field, "is a %s; want a %s", wrong.Value, wrong.Type.Kind())
-	} else if errors.As(err, &wrong) {
-		return deploy.Errorf(deploy.Invalid, "input", "it is a %s; want an object such as "+exampleInput, wrong.Value)
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return deploy.FieldErrorf(strings.Trim(name, `"`), "is unknown; want app, environment, commit_sha, branch, force_deployment, rebuild, action, to, repairs, skip_scripts, declare_repaired or why")
-	}
-	return deploy.Errorf(deploy.Invalid, "input", "%w; want an object such as "+exampleInput, err)
-}
-
-const exampleInput = `{"app":"shop","environment":"production","commit_sha":"<40 hex digits>"}`
+var theInput = strict.Form{Name: "the input", Example: `{"app":"shop","environment":"production","commit_sha":"<40 hex digits>"}`}
 
 func (in *Input) validate() error {
 	if in.Action == "" {
@@ -97,11 +81,11 @@ func (in *Input) validate() error {
 	}
 	switch {
 	case in.Action != deploy.Deploy && in.Action != deploy.Rollback:
-		return deploy.FieldErrorf("action", "%q is unknown; want deploy or rollback", in.Action)
+		return deploy.FieldErrorf("action", "%q is unknown; want deploy or rollback", deploy.Cut(string(in.Action), 80))
 	case !deploy.ValidName(in.App):
-		return deploy.FieldErrorf("app", "%q is not a name; want %s", in.App, deploy.NameRule)
+		return deploy.FieldErrorf("app", "%q is not a name; want %s", deploy.Cut(in.App, 80), deploy.NameRule)
 	case !deploy.ValidName(in.Environment):
-		return deploy.FieldErrorf("environment", "%q is not a name; want %s", in.Environment, deploy.NameRule)
+		return deploy.FieldErrorf("environment", "%q is not a name; want %s", deploy.Cut(in.Environment, 80), deploy.NameRule)
 	case in.Action == deploy.Deploy && !deploy.ValidCommit(in.CommitSHA):
 		return deploy.FieldErrorf("commit_sha", "%q is not a commit; want 40 hex digits", deploy.Cut(in.CommitSHA, 80))
 	case in.Action == deploy.Deploy && in.To != "":
@@ -153,6 +137,20 @@ func executionID(arn string, start time.Time) string {
 	return deploy.NewID(start, sum[:])
 }
 
+// maxIDSkew is how far the time in an execution's name may be from the execution's start, if the name is an id that no record has.
+const maxIDSkew = 15 * time.Minute
+
+// checkID refuses an id of a far time. Ids sort by time: one from the future would supersede every later deployment, and one from the
+// past would stand in the history where it never was.
+func checkID(id string, start time.Time) error {
+	began := deploy.IDTime(id)
+	if skew := began.Sub(start); skew.Abs() <= maxIDSkew {
+		return nil
+	}
+	return deploy.FieldErrorf("execution name", "%s is the id of a deployment of %s, and the execution started at %s; want an id of now, or a name of any other form",
+		id, began.Format(time.RFC3339), start.UTC().Format(time.RFC3339))
+}
+
 // Run makes the deployment ready for its first stage.
 func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 	in, err := ParseInput(call.State)
@@ -162,7 +160,7 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 	if in.Action == Recover {
 		return p.recover(ctx, in.Deployment, call.Execution)
 	}
-	d, err := p.record(ctx, in, executionID(call.Execution, call.StartTime), call.Execution)
+	d, err := p.record(ctx, in, call)
 	if err != nil {
 		return nil, err
 	}
@@ -222,13 +220,17 @@ func (p *Prepare) prepare(ctx context.Context, d *deploy.Deployment) (end done, 
 }
 
 // record finds the deployment, or makes it for an execution that was started by hand.
-func (p *Prepare) record(ctx context.Context, in *Input, id, execution string) (*deploy.Deployment, error) {
+func (p *Prepare) record(ctx context.Context, in *Input, call Call) (*deploy.Deployment, error) {
+	id, execution := executionID(call.Execution, call.StartTime), call.Execution
 	d, err := p.Records.Deployment(ctx, id)
 	if deploy.KindOf(err) != deploy.NotFound {
 		return d, err
 	}
 	if in.Deployment != "" {
 		return nil, deploy.FieldErrorf("deployment", "%q is no record of this execution; by hand, give app, environment and commit_sha", deploy.Cut(in.Deployment, 80))
+	}
+	if err := checkID(id, call.StartTime); err != nil {
+		return nil, err
 	}
 	d = deploy.New(id, in.Action, in.App, in.Environment, p.Now())
 	if err := p.settings(ctx, d); err != nil {

@@ -171,10 +171,15 @@ func (a *app) deployBy(machine, sha string) *run {
 	return a.deployAs(deploy.NewID(time.Now(), []byte(randomText())), machine, sha)
 }
 
-// deployAs starts a deployment under an id of the test's own choosing.
+// deployAs starts a deployment under an id of the test's own choosing, which may be of long ago, as the API does: its record is there.
 func (a *app) deployAs(id, machine, sha string) *run {
 	a.t.Helper()
-	input := fmt.Sprintf(`{"app":%q,"environment":"production","commit_sha":%q}`, a.name, sha)
+	d := deploy.New(id, deploy.Deploy, a.name, "production", deploy.IDTime(id))
+	d.CommitSHA = sha
+	if err := world.store.Create(a.t.Context(), d); err != nil {
+		a.t.Fatal(err)
+	}
+	input := fmt.Sprintf(`{"deployment":%q}`, id)
 	out, err := world.sfn.StartExecution(a.t.Context(), &sfn.StartExecutionInput{StateMachineArn: &machine, Name: &id, Input: &input})
 	if err != nil {
 		a.t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/strict"
 )
 
 // OwnSource and OwnType mark the event by which anybody who may put events tells of a commit.
@@ -34,10 +35,13 @@ type ownDetail struct {
 	PushedAt   json.RawMessage `json:"pushed_at"`
 }
 
+// ownForm lets a sender add fields of its own, but not write one of ours in another way or twice.
+var ownForm = strict.Form{Name: "the event's detail", Example: `{"app":"shop","commit":"<40 hex digits>","branch":"main"}`, Open: true}
+
 func own(e Event) (Push, *Answer, error) {
 	var d ownDetail
-	if err := json.Unmarshal(e.Detail, &d); err != nil {
-		return Push{}, nil, deploy.FieldErrorf("detail", `can't be read: %v; want {"app":"shop","commit":"<40 hex digits>","branch":"main"}`, err)
+	if err := ownForm.Decode(e.Detail, &d); err != nil {
+		return Push{}, nil, err
 	}
 	p := Push{App: d.App, Repository: d.Repository, Branch: branchOf(d.Branch), CommitSHA: d.Commit, Before: d.Before, Told: e.Time, Sent: e.Time,
 		Door: doorEvent, Meant: true}
