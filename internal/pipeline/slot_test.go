@@ -162,8 +162,14 @@ func (s *scene) function() (*seat, pipeline.Workshop) {
 
 // run runs a stage as the machine does, with the fence that the record has now.
 func (s *scene) run(stage pipeline.Stage) <-chan error {
+	return s.runAfter(stage, pipeline.Failure{})
+}
+
+// runAfter is run for a stage that the machine enters after a failure.
+func (s *scene) runAfter(stage pipeline.Stage, failed pipeline.Failure) <-chan error {
 	d, _ := (&seat{oneRecord: s.oneRecord}).Deployment(s.t.Context(), "")
-	call, ended := pipeline.Call{State: state(d, d.Fence)}, make(chan error, 1)
+	text, _ := json.Marshal(pipeline.State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Fence: d.Fence, Error: failed})
+	call, ended := pipeline.Call{State: text}, make(chan error, 1)
 	go func() {
 		_, err := stage.Run(s.t.Context(), call)
 		ended <- err
@@ -370,7 +376,7 @@ func TestSettleWaits(t *testing.T) {
 				s.fence()
 			}
 			end, other := s.function()
-			settled := s.run(&pipeline.Settle{Workshop: other, Heads: end, Tokens: nobody{}})
+			settled := s.runAfter(&pipeline.Settle{Workshop: other, Heads: end, Tokens: nobody{}}, pipeline.Failure{Error: "States.Timeout"})
 			if err := within(t, "settle", settled); err != nil {
 				t.Errorf("settle: %v", err)
 			}
