@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,22 @@ func FuzzInput(f *testing.F) {
 			t.Errorf("%q gives %+v, and %s gives %+v, %v", raw, in, text, again, err)
 		}
 	})
+}
+
+// TestInputSaysOneThing: a field that is there twice or in other letters is refused by Prepare too, if Step Functions passes it on.
+func TestInputSaysOneThing(t *testing.T) {
+	for text, says := range map[string]string{
+		`{"app":"shop","app":"shed","environment":"production"}`:                                                                  "app: is there twice",
+		`{"app":"shop","environment":"production","action":"rollback","action":"deploy"}`:                                         "action: is there twice",
+		`{"App":"shop","environment":"production"}`:                                                                               "App: unknown; want app",
+		`{"app":"shop","environment":"production","Force_Deployment":true}`:                                                       "Force_Deployment: unknown; want force_deployment",
+		`{"deployment":"deploy-20260101-000000000-aaaaaaaa","deployment":"deploy-20260101-000000000-bbbbbbbb"}`:                   "deployment: is there twice",
+		`{"app":"shop","environment":"production","commit_sha":"0123456789012345678901234567890123456789"} {"action":"rollback"}`: "the input is not JSON",
+	} {
+		if in, err := pipeline.ParseInput([]byte(text)); deploy.KindOf(err) != deploy.Invalid || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %+v, %v; want %q", text, in, err, says)
+		}
+	}
 }
 
 // looked counts what Sweep asks of the records, all of which are of others.

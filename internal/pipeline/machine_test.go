@@ -334,7 +334,6 @@ func TestNonsense(t *testing.T) {
 		{`{"app":"` + a.name + `","environment":"production","commit_sha":"` + strings.Repeat("a", 40) + `"}`, "NotFound", strings.Repeat("a", 40)},
 		{`{"app":"` + a.name + `","environment":"production","commit_sha":"main"}`, "Invalid", "commit_sha"},
 		{`{"deployment":"deploy-20200101-000000000-aaaaaaaa"}`, "Invalid", "deployment"},
-		{`{"app":"` + a.name + `","app":"shop","environment":"production"}`, "Invalid", "app: is there twice"},
 		{`{"App":"` + a.name + `","environment":"production"}`, "Invalid", "App: unknown; want app"},
 		{`{"deployment":"deploy-20200101-000000000-aaaaaaaa","Deployment":"deploy-20200101-000000000-bbbbbbbb"}`, "Invalid", "Deployment: unknown"},
 		{`{"action":"destroy","app":"` + a.name + `","environment":"production"}`, "Invalid", "action"},
