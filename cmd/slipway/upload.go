@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
+	"github.com/slipway-cd/slipway/internal/config"
 	"github.com/slipway-cd/slipway/internal/deploy"
 	"github.com/slipway-cd/slipway/internal/source"
 )
@@ -31,6 +32,9 @@ func (p *program) upload(ctx context.Context, at *place, a *deploy.App, ref stri
 	sum := sha256.New()
 	commit, err := source.Pack(ctx, p.dir, ref, io.MultiWriter(f, sum))
 	if err != nil {
+		return commit, err
+	}
+	if err := p.check(f); err != nil {
 		return commit, err
 	}
 	if a.Source.Bucket == "" {
@@ -54,6 +58,18 @@ func (p *program) upload(ctx context.Context, at *place, a *deploy.App, ref stri
 		return commit, fmt.Errorf("upload the commit: %w", err)
 	}
 	return commit, nil
+}
+
+// check looks at a bundle as Slipway will, so that what it would refuse isn't uploaded, and says what the bundle lacks.
+func (p *program) check(f *os.File) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	_, _, lacks, err := source.Scan(f, source.Limits{}, config.File)
+	for _, lack := range lacks {
+		fmt.Fprintf(p.err, "note: %s\n", lack)
+	}
+	return err
 }
 
 // pathStyle keeps the bucket out of the host's name where the endpoint isn't AWS's own.

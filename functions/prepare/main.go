@@ -18,7 +18,9 @@ func main() {
 	s, sources := e.Store(), source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET"))
 	e.Start("prepare", &pipeline.Prepare{
 		Desk: e.Desk(s), Create: s.Create, App: s.App, Heads: s, Parse: config.Parse,
-		Scan: func(r io.Reader, name string) ([]byte, bool, error) { return source.Scan(r, source.Limits{}, name) },
+		Scan: func(r io.Reader, name string) ([]byte, bool, []string, error) {
+			return source.Scan(r, source.Limits{}, name)
+		},
 		Find: func(r io.Reader, match func(string) bool) (string, error) {
 			return source.Find(r, source.Limits{}, match)
 		},

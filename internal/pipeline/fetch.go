@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
@@ -18,7 +17,7 @@ type Fetch struct {
 	App     func(ctx context.Context, name string) (*deploy.App, error)
 	Secret  func(ctx context.Context, reference string) (string, error)
 	Bundles Bundles
-	Remote  func(ctx context.Context, w Wanted, add func(h *tar.Header, body io.Reader) error) (*Fetched, error)
+	Remote  func(ctx context.Context, w Wanted, add func(h *tar.Header, body io.Reader) error) error
 	Packer  func(w io.Writer) Packer
 }
 
@@ -42,9 +41,6 @@ type Wanted struct {
 	Branch string
 	Verify bool // that the commit is on the branch
 }
-
-// Fetched is what there is to say about a commit besides its content.
-type Fetched struct{ Submodules, LFS int }
 
 // Run fetches. Its input is the error that led here; which deployment it is follows from the execution, as in Prepare.
 func (f *Fetch) Run(ctx context.Context, call Call) (*State, error) {
@@ -99,7 +95,7 @@ func (f *Fetch) get(ctx context.Context, d *deploy.Deployment, w Wanted) (b *dep
 	b, err = f.Bundles.Stat(ctx, d.App, d.CommitSHA)
 	if err == nil {
 		if w.Verify {
-			_, err = f.Remote(ctx, w, nil)
+			err = f.Remote(ctx, w, nil)
 		}
 		return b, said("the bundle was there"), err
 	}
@@ -112,28 +108,12 @@ func (f *Fetch) get(ctx context.Context, d *deploy.Deployment, w Wanted) (b *dep
 	}
 	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
 	packer := f.Packer(file)
-	found, err := f.Remote(ctx, w, packer.Add)
-	if err != nil {
+	if err := f.Remote(ctx, w, packer.Add); err != nil {
 		return nil, "", err
 	}
 	if err := packer.Close(); err != nil {
 		return nil, "", deploy.Errorf(deploy.Internal, "fetch", "%w", err)
 	}
 	b, err = f.Bundles.PutBundle(ctx, d.App, d.CommitSHA, file)
-	return b, found.words(), err
-}
-
-// words warns of what a bundle lacks.
-func (f *Fetched) words() string {
-	var lacks []string
-	if f.Submodules > 0 {
-		lacks = append(lacks, fmt.Sprintf("submodules are not fetched: %d folders stay empty", f.Submodules))
-	}
-	if f.LFS > 0 {
-		lacks = append(lacks, fmt.Sprintf("git LFS is not asked: %d files are only pointers", f.LFS))
-	}
-	if len(lacks) == 0 {
-		return ""
-	}
-	return said("%s", strings.Join(lacks, "; "))
+	return b, "", err
 }

@@ -25,9 +25,9 @@ type Prepare struct {
 	Runner  deploy.Runner // of environments that name none
 	Built   Built
 	Jobs    Jobs
-	Parse   func(yaml []byte, environment string) (*deploy.Config, error)       // a commit's slipway.yaml
-	Scan    func(r io.Reader, name string) (text []byte, found bool, err error) // one file of a bundle, every entry checked
-	Find    func(r io.Reader, match func(name string) bool) (string, error)     // the first file of a bundle that matches; "" for none
+	Parse   func(yaml []byte, environment string) (*deploy.Config, error)                       // a commit's slipway.yaml
+	Scan    func(r io.Reader, name string) (text []byte, found bool, lacks []string, err error) // one file of a bundle, every entry checked
+	Find    func(r io.Reader, match func(name string) bool) (string, error)                     // the first file of a bundle that matches; "" for none
 }
 
 // Sources are the commits' bundles.
@@ -202,13 +202,17 @@ func (p *Prepare) prepare(ctx context.Context, d *deploy.Deployment) (end done, 
 		return done{}, err
 	}
 	end.outcome = deploy.Passed
+	var notes []string
 	if d.Action == deploy.Rollback {
 		end.said, err = p.rollback(ctx, d)
 	} else {
-		end.said, err = p.deploy(ctx, d)
+		end.said, notes, err = p.deploy(ctx, d)
 	}
 	found := *d
 	end.change = func(d *deploy.Deployment) {
+		for _, note := range notes {
+			d.Log(p.Now(), "note: %s", note)
+		}
 		d.Settings, d.Config, d.Source, d.Plan = found.Settings, found.Config, found.Source, found.Plan
 		d.Variables = found.Variables
 		d.CommitSHA, d.Branch, d.RollbackFrom = found.CommitSHA, found.Branch, found.RollbackFrom
@@ -326,70 +330,79 @@ func (p *Prepare) settings(ctx context.Context, d *deploy.Deployment) error {
 	return err
 }
 
-func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (string, error) {
+// deploy checks a commit. told is what there is to say of how it goes on, notes what its author may not have meant.
+func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (told string, notes []string, err error) {
 	if !d.Settings.AllowsBranch(d.Branch) {
-		return "", deploy.FieldErrorf("branch", "%q may not be deployed to %s; want one of %s", d.Branch, d.Environment, strings.Join(d.Settings.Branches, ", "))
+		return "", nil, deploy.FieldErrorf("branch", "%q may not be deployed to %s; want one of %s", d.Branch, d.Environment, strings.Join(d.Settings.Branches, ", "))
 	}
-	text, found, misnamed, err := p.read(ctx, d)
+	in, err := p.read(ctx, d)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	c, err := p.Parse(text, d.Environment)
+	c, err := p.Parse(in.text, d.Environment)
 	if err != nil {
-		return "", deploy.Errorf(deploy.Invalid, "slipway.yaml", "%w", err)
+		return "", nil, deploy.Errorf(deploy.Invalid, "slipway.yaml", "%w", err)
 	}
 	if err := p.findDirty(ctx, d); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if d.Settings.RollbackEnabled != nil {
 		c.RollbackEnabled = *d.Settings.RollbackEnabled
 	}
 	d.Config, d.Plan, d.Health = c, deploy.AllAtOnce(), c.Health()
 	if err := p.chooseRunner(ctx, d); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	var told []string
-	if !found {
-		told = append(told, deploy.NoConfig(misnamed))
+	notes = append(in.lacks, hints(d)...)
+
+	var parts []string
+	if !in.found {
+		parts = append(parts, deploy.NoConfig(in.misnamed))
 	}
 	if d.Runner == deploy.RunnerCodeBuild {
-		told = append(told, "CodeBuild tests and builds it")
+		parts = append(parts, "CodeBuild tests and builds it")
 	}
-	told = append(told, hints(d)...)
-	if len(told) == 0 {
-		return "", nil
+	if len(parts) == 0 {
+		return "", notes, nil
 	}
-	return said("%s", strings.Join(told, "; ")), nil
+	return said("%s", strings.Join(parts, "; ")), notes, nil
 }
 
-// read fetches the bundle, checks every entry of it, and returns slipway.yaml. Where there is none, misnamed is the file that was meant
-// to be it.
-func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (text []byte, found bool, misnamed string, err error) {
+// bundled is what Prepare reads of a bundle.
+type bundled struct {
+	text     []byte // of slipway.yaml
+	found    bool   // there is one
+	misnamed string // where there is none: the file that was meant to be it
+	lacks    []string
+}
+
+// read fetches the bundle, checks every entry of it, and returns what it says.
+func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (in bundled, err error) {
 	b, err := p.bundle(ctx, d)
 	if err != nil {
-		return nil, false, "", err
+		return in, err
 	}
 	f, err := os.CreateTemp("", "bundle-*.tar.gz")
 	if err != nil {
-		return nil, false, "", deploy.Errorf(deploy.Internal, "prepare", "%w", err)
+		return in, deploy.Errorf(deploy.Internal, "prepare", "%w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
 	if b.SHA256, err = p.Sources.Fetch(ctx, b, f); err != nil {
-		return nil, false, "", err
+		return in, err
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, false, "", deploy.Errorf(deploy.Internal, "prepare", "%w", err)
+		return in, deploy.Errorf(deploy.Internal, "prepare", "%w", err)
 	}
 	d.Source = b
-	if text, found, err = p.Scan(f, deploy.ConfigFile); found || err != nil {
-		return text, found, "", err
+	if in.text, in.found, in.lacks, err = p.Scan(f, deploy.ConfigFile); in.found || err != nil {
+		return in, err
 	}
 
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, false, "", deploy.Errorf(deploy.Internal, "prepare", "%w", err)
+		return in, deploy.Errorf(deploy.Internal, "prepare", "%w", err)
 	}
-	misnamed, err = p.Find(f, deploy.IsMisnamedConfig)
-	return nil, false, misnamed, err
+	in.misnamed, err = p.Find(f, deploy.IsMisnamedConfig)
+	return in, err
 }
 
 // bundle finds the commit's source. Where it can be fetched, and isn't there, it is Unfetched; and also where only some branches may

@@ -20,7 +20,9 @@ func prepare() *pipeline.Prepare {
 	return &pipeline.Prepare{
 		Desk: pipeline.Desk{Records: world.store, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, Create: world.store.Create,
 		App: world.store.App, Heads: world.store, Sources: sources, Jobs: sources, Built: world.store, Parse: yaml.Parse,
-		Scan: func(r io.Reader, name string) ([]byte, bool, error) { return source.Scan(r, source.Limits{}, name) },
+		Scan: func(r io.Reader, name string) ([]byte, bool, []string, error) {
+			return source.Scan(r, source.Limits{}, name)
+		},
 		Find: func(r io.Reader, match func(string) bool) (string, error) {
 			return source.Find(r, source.Limits{}, match)
 		},

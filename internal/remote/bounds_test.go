@@ -42,11 +42,11 @@ func TestBounds(t *testing.T) {
 		"delta": {delta, remote.Limits{Bytes: 6 << 20}, "over 6291456 bytes"},
 	} {
 		f := remote.Fetcher{Local: true, Limits: row.limits}
-		if _, err := f.Fetch(t.Context(), plain(url, row.commit), seen{}.add); deploy.KindOf(err) != deploy.TooLarge || !strings.Contains(err.Error(), row.says) {
+		if err := f.Fetch(t.Context(), plain(url, row.commit), seen{}.add); deploy.KindOf(err) != deploy.TooLarge || !strings.Contains(err.Error(), row.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 		f.Limits = remote.Limits{Pack: 1 << 20, Bytes: 20 << 20}
-		if _, err := f.Fetch(t.Context(), plain(url, row.commit), seen{}.add); err != nil {
+		if err := f.Fetch(t.Context(), plain(url, row.commit), seen{}.add); err != nil {
 			t.Errorf("%s, within the bounds: %v", name, err)
 		}
 	}
@@ -96,7 +96,7 @@ func TestSlowServers(t *testing.T) {
 		"/drip":   {remote.Limits{Idle: 5 * time.Second, Time: 300 * time.Millisecond}, deploy.TooLarge, "it took over 300ms"},
 	} {
 		f := remote.Fetcher{Local: true, Limits: row.limits}
-		if _, err := f.Fetch(t.Context(), plain(slow.URL+path, strings.Repeat("a", 40)), nil); deploy.KindOf(err) != row.kind || !strings.Contains(err.Error(), row.says) {
+		if err := f.Fetch(t.Context(), plain(slow.URL+path, strings.Repeat("a", 40)), nil); deploy.KindOf(err) != row.kind || !strings.Contains(err.Error(), row.says) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -125,7 +125,7 @@ func FuzzServer(f *testing.F) {
 		said = [2][]byte{refs, pack}
 		fetcher := remote.Fetcher{Local: true, Limits: remote.Limits{Time: 5 * time.Second, Pause: 1, Pack: 1 << 16, Bytes: 1 << 20}}
 		got := seen{}
-		if _, err := fetcher.Fetch(t.Context(), plain(server.URL, want), got.add); err != nil && err.Error() == "" {
+		if err := fetcher.Fetch(t.Context(), plain(server.URL, want), got.add); err != nil && err.Error() == "" {
 			t.Error("an error without words")
 		}
 	})

@@ -65,7 +65,7 @@ func TestCodeCommit(t *testing.T) {
 		f.Credentials = credentials.NewStaticCredentialsProvider(keys.AccessKeyID, secret, session.SessionToken)
 		r := remote.Request{Source: deploy.Source{Type: deploy.SourceCodeCommit, Repository: "shop"}, Commit: tip, Branch: "main", Verify: true}
 		got := seen{}
-		if _, err := f.Fetch(t.Context(), r, got.add); deploy.KindOf(err) != kind || (kind == "") != (got["v"] == "644 0 1") {
+		if err := f.Fetch(t.Context(), r, got.add); deploy.KindOf(err) != kind || (kind == "") != (got["v"] == "644 0 1") {
 			t.Errorf("%v, %v", got, err)
 		}
 	}

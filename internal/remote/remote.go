@@ -60,49 +60,44 @@ type Request struct {
 	Verify bool   // fail unless it is there
 }
 
-// Found is what there is to say about a commit besides its content.
-type Found struct {
-	Submodules int // folders that stay empty
-	LFS        int // files that are only pointers
-}
-
-// Fetch gets the commit and shows add each folder, file and link of its tree, folders first, in the tree's own order. Where add
+// Fetch gets the commit and shows add a global header that notes it, as git archive does, and each folder, file and link of its tree,
+// folders first, in the tree's own order. A submodule is an empty folder, and a file of git LFS its pointer. Where add
 // is nil, it only looks whether the commit is on the branch. The error is NotFound about commit_sha, branch or source.url; Invalid
 // about a source.* that the server refuses, or about branch where the commit isn't found on it; TooLarge over a bound, which it
 // names; Internal where the server can't be reached; else add's own. None holds a secret.
-func (f *Fetcher) Fetch(ctx context.Context, r Request, add func(h *tar.Header, body io.Reader) error) (*Found, error) {
+func (f *Fetcher) Fetch(ctx context.Context, r Request, add func(h *tar.Header, body io.Reader) error) error {
 	limits := f.Limits.orDefault()
 	ctx, stop := context.WithTimeoutCause(ctx, limits.Time, deploy.Errorf(deploy.TooLarge, "fetch", "it took over %s", limits.Time))
 	defer stop()
-	found, err := f.fetch(ctx, r, limits, add)
+	err := f.fetch(ctx, r, limits, add)
 	if late := (*deploy.Error)(nil); err != nil && errors.As(context.Cause(ctx), &late) {
-		return nil, late // whatever it was that the end of the time made fail
+		return late // whatever it was that the end of the time made fail
 	}
-	return found, err
+	return err
 }
 
-func (f *Fetcher) fetch(ctx context.Context, r Request, limits Limits, add func(*tar.Header, io.Reader) error) (*Found, error) {
+func (f *Fetcher) fetch(ctx context.Context, r Request, limits Limits, add func(*tar.Header, io.Reader) error) error {
 	s, err := f.server(ctx, r, limits)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer s.close()
 	refs, err := patiently(ctx, limits.Pause, s.refs)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h := &hunt{server: s, refs: refs, commit: plumbing.NewHash(r.Commit), branch: r.Branch, limits: limits}
 	if r.Verify {
 		if err := h.verify(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if add == nil {
-		return &Found{}, nil
+		return nil
 	}
 	objects, err := h.objects(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	return show(ctx, objects, h.commit, add)
 }

@@ -46,7 +46,7 @@ func TestSSH(t *testing.T) {
 	right := remote.Request{Commit: one, Branch: "main", Verify: true, Secret: server.Key,
 		Source: deploy.Source{Type: deploy.SourceGit, URL: "ssh://git@" + server.Address + "/shop.git", HostKeys: []string{server.HostKey}}}
 	got := seen{}
-	if _, err := here.Fetch(t.Context(), right, got.add); err != nil || got["v"] != "644 0 1" {
+	if err := here.Fetch(t.Context(), right, got.add); err != nil || got["v"] != "644 0 1" {
 		t.Fatalf("%v, %v", got, err)
 	}
 	for name, row := range map[string]struct {
@@ -67,7 +67,7 @@ func TestSSH(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := right
 			row.change(&r)
-			_, err := here.Fetch(t.Context(), r, seen{}.add)
+			err := here.Fetch(t.Context(), r, seen{}.add)
 			if deploy.KindOf(err) != row.kind || deploy.FieldOf(err) != row.field {
 				t.Errorf("got %s %v, want %s %s", deploy.KindOf(err), err, row.kind, row.field)
 			}
@@ -89,7 +89,7 @@ func TestHasty(t *testing.T) {
 	r := remote.Request{Commit: strings.Repeat("a", 40), Secret: server.Key, Source: deploy.Source{Type: deploy.SourceGit,
 		URL: "ssh://git@" + server.Address + "/" + remotetest.Hasty + "shop.git", HostKeys: []string{server.HostKey}}}
 	for range 20 {
-		if _, err := here.Fetch(t.Context(), r, seen{}.add); deploy.KindOf(err) != deploy.NotFound || deploy.FieldOf(err) != "commit_sha" {
+		if err := here.Fetch(t.Context(), r, seen{}.add); deploy.KindOf(err) != deploy.NotFound || deploy.FieldOf(err) != "commit_sha" {
 			t.Fatalf("got %s %v, want %s commit_sha", deploy.KindOf(err), err, deploy.NotFound)
 		}
 	}

@@ -2,8 +2,6 @@ package remote
 
 import (
 	"archive/tar"
-	"bufio"
-	"bytes"
 	"context"
 	"io"
 	"time"
@@ -19,30 +17,27 @@ import (
 // maxLink bounds the text of a symbolic link that is read; a longer one is none.
 const maxLink = 4096
 
-// lfsMark is what a file that git LFS keeps elsewhere begins with in the repository.
-var lfsMark = []byte("version https://git-lfs.github.com/spec/")
-
 // walk shows a tree's entries.
 type walk struct {
 	objects storer.EncodedObjectStorer
 	time    time.Time
 	add     func(h *tar.Header, body io.Reader) error
-	found   Found
 }
 
-func show(ctx context.Context, objects storer.EncodedObjectStorer, id plumbing.Hash, add func(*tar.Header, io.Reader) error) (*Found, error) {
+func show(ctx context.Context, objects storer.EncodedObjectStorer, id plumbing.Hash, add func(*tar.Header, io.Reader) error) error {
 	commit, err := object.GetCommit(objects, id)
 	if err != nil {
-		return nil, broken(err)
+		return broken(err)
 	}
 	w := &walk{objects: objects, time: commit.Committer.When.UTC(), add: add}
 	if w.time.Unix() < 0 || w.time.Year() > 2100 {
 		w.time = time.Unix(0, 0).UTC() // no archive could hold it
 	}
-	if err := w.folder(ctx, "", commit.TreeHash); err != nil {
-		return nil, err
+	note := map[string]string{"comment": id.String()}
+	if err := add(&tar.Header{Typeflag: tar.TypeXGlobalHeader, Name: "pax_global_header", PAXRecords: note}, nil); err != nil {
+		return err
 	}
-	return &w.found, nil
+	return w.folder(ctx, "", commit.TreeHash)
 }
 
 // folder shows what is in one. A tree that refers to itself many times over is add's to stop, which counts.
@@ -67,12 +62,8 @@ func (w *walk) entry(ctx context.Context, name string, e object.TreeEntry) error
 	switch e.Mode {
 	case filemode.Dir, filemode.Submodule:
 		h.Name, h.Mode, h.Typeflag = name+"/", 0o755, tar.TypeDir
-		if err := w.add(h, nil); err != nil {
+		if err := w.add(h, nil); err != nil || e.Mode == filemode.Submodule {
 			return err
-		}
-		if e.Mode == filemode.Submodule {
-			w.found.Submodules++
-			return nil
 		}
 		return w.folder(ctx, name+"/", e.Hash)
 	case filemode.Symlink:
@@ -92,12 +83,8 @@ func (w *walk) file(h *tar.Header, id plumbing.Hash) error {
 		return err
 	}
 	defer body.Close()
-	in := bufio.NewReader(body)
-	if head, _ := in.Peek(len(lfsMark)); bytes.Equal(head, lfsMark) {
-		w.found.LFS++
-	}
 	h.Size = blob.Size
-	return w.add(h, in)
+	return w.add(h, body)
 }
 
 func (w *walk) link(h *tar.Header, id plumbing.Hash) error {

@@ -4,9 +4,11 @@ package source
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
+	"path"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
@@ -40,32 +42,69 @@ func (l Limits) orDefault() Limits {
 }
 
 // Scan reads a whole gzipped tar without writing anything, checks every entry as Unpack does, and gives the content of the file
-// name, where there is one. An archive that Scan accepts, Unpack accepts. The error is Invalid or TooLarge and names the entry;
-// a failure of r itself is Internal.
-func Scan(r io.Reader, l Limits, name string) (content []byte, found bool, err error) {
-	err = walk(r, l, func(e *entry, body io.Reader) error {
-		if e.name != name {
-			return nil
+// name, where there is one. lacks says in words what the commit names and the archive doesn't hold: submodules, files of git LFS, and
+// links that Unpack leaves out. An archive that Scan accepts, Unpack accepts. The error is Invalid or TooLarge and names the entry; a
+// failure of r itself is Internal.
+func Scan(r io.Reader, l Limits, name string) (content []byte, found bool, lacks []string, err error) {
+	t := newTree(l.orDefault())
+	err = walk(r, t, func(e *entry, body io.Reader) error {
+		if e.name == name {
+			found = true
+			content, err = e.read(body)
+			return err
 		}
-		if e.kind != file {
-			return e.errorf("is a %s; want a file", e.kind)
-		}
-		if e.size > MaxScanned {
-			return e.tooLarge("holds %d bytes; want at most %d", e.size, int64(MaxScanned))
-		}
-		found = true
-		content, err = io.ReadAll(body)
-		return err
+		return t.peek(e, body)
 	})
-	if err != nil {
-		return nil, false, err
+	if err == nil {
+		_, err = t.settleLinks()
 	}
-	return content, found, nil
+	if err != nil {
+		return nil, false, nil, err
+	}
+	return content, found, t.lacks(), nil
+}
+
+// read gives the content of a file that is small enough.
+func (e *entry) read(body io.Reader) ([]byte, error) {
+	if e.kind != file {
+		return nil, e.errorf("is a %s; want a file", e.kind)
+	}
+	if e.size > MaxScanned {
+		return nil, e.tooLarge("holds %d bytes; want at most %d", e.size, int64(MaxScanned))
+	}
+	return io.ReadAll(body)
+}
+
+// peek looks for what only a file's content tells.
+func (t *tree) peek(e *entry, body io.Reader) error {
+	switch {
+	case e.kind != file:
+		return nil
+	case e.name == ".gitmodules" && e.size <= MaxScanned:
+		text, err := io.ReadAll(body)
+		t.named = modulesIn(text)
+		return err
+	case path.Base(e.name) == ".gitattributes" && e.size <= MaxScanned:
+		text, err := io.ReadAll(body)
+		t.ignores = t.ignores || bytes.Contains(text, []byte("export-ignore"))
+		return err
+	case e.size > maxPointer || e.size < int64(len(lfsMark)):
+		return nil
+	}
+
+	head := make([]byte, len(lfsMark))
+	if _, err := io.ReadFull(body, head); err != nil {
+		return err
+	}
+	if string(head) == lfsMark {
+		t.lfs.add(e.name)
+	}
+	return nil
 }
 
 // Find returns the first file in the archive whose name matches, "" where there is none. The error is as Scan's.
 func Find(r io.Reader, l Limits, match func(name string) bool) (found string, err error) {
-	err = walk(r, l, func(e *entry, _ io.Reader) error {
+	err = walk(r, newTree(l.orDefault()), func(e *entry, _ io.Reader) error {
 		if found == "" && e.kind == file && match(e.name) {
 			found = e.name
 		}
@@ -76,15 +115,13 @@ func Find(r io.Reader, l Limits, match func(name string) bool) (found string, er
 
 // walk reads the archive in order, checks each entry against the tree so far, and shows it to visit. What visit leaves unread of
 // a body is skipped.
-func walk(r io.Reader, l Limits, visit func(e *entry, body io.Reader) error) error {
-	l = l.orDefault()
+func walk(r io.Reader, t *tree, visit func(e *entry, body io.Reader) error) error {
 	src := &source{r: r, left: MaxCompressed}
 	zr, err := gzip.NewReader(bufio.NewReader(src))
 	if err != nil {
 		return src.explain(err)
 	}
-	flat := &source{r: zr, left: l.Bytes + int64(l.Entries)*overhead}
-	t := newTree(l)
+	flat := &source{r: zr, left: t.limits.Bytes + int64(t.limits.Entries)*overhead}
 	for tr := tar.NewReader(flat); ; {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {

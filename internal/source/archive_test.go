@@ -129,15 +129,15 @@ func TestRefused(t *testing.T) {
 		kind    deploy.Kind
 		says    string
 	}{
-		"climbs":                {[]tar.Header{reg("a/../../evil", "x")}, deploy.Invalid, `entry "a/../../evil" climbs out`},
-		"climbs and comes back": {[]tar.Header{reg("a/../b", "x")}, deploy.Invalid, `entry "a/../b" climbs out`},
-		"absolute":              {[]tar.Header{reg("/etc/evil", "x")}, deploy.Invalid, `entry "/etc/evil" is an absolute path`},
-		"absolute link":         {[]tar.Header{sym("l", "/etc/passwd")}, deploy.Invalid, `entry "l" links to "/etc/passwd", outside`},
-		"link up":               {[]tar.Header{sym("a/l", "../../x")}, deploy.Invalid, `entry "a/l" links to "../../x", outside`},
-		"link to the folder up": {[]tar.Header{sym("l", "..")}, deploy.Invalid, `outside`},
-		"link up behind another": {[]tar.Header{sym("a/b/l", "../.."), sym("evil", "a/b/l/../x")}, deploy.Invalid,
-			`entry "evil" links to "a/b/l/../x"; want .. only at the front`},
-		"no link text":           {[]tar.Header{sym("l", "")}, deploy.Invalid, "no path"},
+		"climbs":                 {[]tar.Header{reg("a/../../evil", "x")}, deploy.Invalid, `entry "a/../../evil" climbs out`},
+		"climbs and comes back":  {[]tar.Header{reg("a/../b", "x")}, deploy.Invalid, `entry "a/../b" climbs out`},
+		"absolute":               {[]tar.Header{reg("/etc/evil", "x")}, deploy.Invalid, `entry "/etc/evil" is an absolute path`},
+		"through a link out":     {[]tar.Header{sym("l", "/etc"), reg("l/x", "x")}, deploy.Invalid, `entry "l/x" lies under "l", which is a symbolic link`},
+		"folder through one":     {[]tar.Header{sym("l", "../x"), dir("l/x")}, deploy.Invalid, `lies under "l"`},
+		"hard link to one":       {[]tar.Header{sym("l", "/etc/passwd"), hard("h", "l")}, deploy.Invalid, `entry "h" is a hard link to "l"`},
+		"hard link through one":  {[]tar.Header{sym("l", "/etc"), hard("h", "l/passwd")}, deploy.Invalid, `entry "h" is a hard link to "l/passwd"`},
+		"a link through one":     {[]tar.Header{sym("l", "/etc"), sym("l/x", "y")}, deploy.Invalid, `lies under "l"`},
+		"over a link out":        {[]tar.Header{sym("l", "/etc/passwd"), reg("l", "x")}, deploy.Invalid, `entry "l" appears twice, first as a symbolic link`},
 		"through a link":         {[]tar.Header{dir("d"), sym("l", "d"), reg("l/x", "x")}, deploy.Invalid, `entry "l/x" lies under "l", which is a symbolic link`},
 		"folder through a link":  {[]tar.Header{sym("l", "."), dir("l/x")}, deploy.Invalid, `lies under "l"`},
 		"folder over a link":     {[]tar.Header{sym("l", "d"), dir("l")}, deploy.Invalid, `entry "l" appears twice, first as a symbolic link`},
@@ -167,7 +167,7 @@ func TestRefused(t *testing.T) {
 			if err := os.Mkdir(to, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			_, _, scanned := source.Scan(bytes.NewReader(archive), small, "slipway.yaml")
+			_, _, _, scanned := source.Scan(bytes.NewReader(archive), small, "slipway.yaml")
 			unpacked := source.Unpack(bytes.NewReader(archive), to, small)
 			for by, err := range map[string]error{"Scan": scanned, "Unpack": unpacked} {
 				if deploy.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
@@ -183,24 +183,24 @@ func TestRefused(t *testing.T) {
 
 func TestScanFindsFile(t *testing.T) {
 	found := bundle(t, reg("a/slipway.yaml", "no"), reg("./slipway.yaml", "yes"), reg("z", ""))
-	if content, ok, err := source.Scan(bytes.NewReader(found), source.Limits{}, "slipway.yaml"); string(content) != "yes" || !ok || err != nil {
+	if content, ok, _, err := source.Scan(bytes.NewReader(found), source.Limits{}, "slipway.yaml"); string(content) != "yes" || !ok || err != nil {
 		t.Errorf("got %q, %v, %v", content, ok, err)
 	}
 	none := bundle(t, reg("a/slipway.yaml", "no"))
-	if content, ok, err := source.Scan(bytes.NewReader(none), source.Limits{}, "slipway.yaml"); content != nil || ok || err != nil {
+	if content, ok, _, err := source.Scan(bytes.NewReader(none), source.Limits{}, "slipway.yaml"); content != nil || ok || err != nil {
 		t.Errorf("without the file: got %q, %v, %v", content, ok, err)
 	}
 	// What comes after the file counts, too.
 	late := bundle(t, reg("slipway.yaml", "yes"), reg("../evil", ""))
-	if content, ok, err := source.Scan(bytes.NewReader(late), source.Limits{}, "slipway.yaml"); content != nil || ok || deploy.KindOf(err) != deploy.Invalid {
+	if content, ok, _, err := source.Scan(bytes.NewReader(late), source.Limits{}, "slipway.yaml"); content != nil || ok || deploy.KindOf(err) != deploy.Invalid {
 		t.Errorf("evil behind the file: got %q, %v, %v", content, ok, err)
 	}
 	link := bundle(t, sym("slipway.yaml", "other"))
-	if _, _, err := source.Scan(bytes.NewReader(link), source.Limits{}, "slipway.yaml"); deploy.KindOf(err) != deploy.Invalid {
+	if _, _, _, err := source.Scan(bytes.NewReader(link), source.Limits{}, "slipway.yaml"); deploy.KindOf(err) != deploy.Invalid {
 		t.Errorf("a link: got %v", err)
 	}
 	big := bundle(t, reg("slipway.yaml", strings.Repeat("x", source.MaxScanned+1)))
-	if _, _, err := source.Scan(bytes.NewReader(big), source.Limits{}, "slipway.yaml"); deploy.KindOf(err) != deploy.TooLarge {
+	if _, _, _, err := source.Scan(bytes.NewReader(big), source.Limits{}, "slipway.yaml"); deploy.KindOf(err) != deploy.TooLarge {
 		t.Errorf("a big one: got %v", err)
 	}
 }
@@ -221,7 +221,7 @@ func TestBrokenArchives(t *testing.T) {
 		"broken reader": {io.MultiReader(bytes.NewReader(whole[:30]), iotest.ErrReader(fs.ErrPermission)), deploy.Internal, "permission denied"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := source.Scan(c.r, source.Limits{}, "f")
+			_, _, _, err := source.Scan(c.r, source.Limits{}, "f")
 			if deploy.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v (%s), want %s saying %s", err, deploy.KindOf(err), c.kind, c.says)
 			}
@@ -244,7 +244,7 @@ func TestClaimedSize(t *testing.T) {
 	must(err)
 	must(w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "liar", Size: math.MaxInt64}))
 	must(gz.Close()) // the tar stays unfinished
-	_, _, err = source.Scan(&b, source.Limits{}, "f")
+	_, _, _, err = source.Scan(&b, source.Limits{}, "f")
 	if deploy.KindOf(err) != deploy.TooLarge || !strings.Contains(err.Error(), `"liar"`) {
 		t.Errorf("got %v", err)
 	}
@@ -267,7 +267,7 @@ func TestBombsStop(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for name, header := range map[string][]byte{"behind the end": make([]byte, 1024), "noise": bytes.Repeat([]byte("x"), 600)} {
 		r := zeros(header)
-		_, _, err := source.Scan(r, source.Limits{Bytes: 4 << 20, Entries: 100}, "f")
+		_, _, _, err := source.Scan(r, source.Limits{Bytes: 4 << 20, Entries: 100}, "f")
 		if kind := deploy.KindOf(err); kind != deploy.TooLarge && kind != deploy.Invalid {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -284,7 +284,7 @@ func TestBombsStop(t *testing.T) {
 
 func TestCompressedBound(t *testing.T) {
 	noise := io.MultiReader(bytes.NewReader(bundle(t, reg("f", "x"))), &endless{})
-	_, _, err := source.Scan(noise, source.Limits{}, "f")
+	_, _, _, err := source.Scan(noise, source.Limits{}, "f")
 	if deploy.KindOf(err) != deploy.TooLarge || !strings.Contains(err.Error(), "268435456") {
 		t.Errorf("got %v", err)
 	}
@@ -352,7 +352,7 @@ func FuzzUnpack(f *testing.F) {
 		if err := os.Mkdir(to, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		_, _, scanned := source.Scan(bytes.NewReader(data), limits, "no such name")
+		_, _, _, scanned := source.Scan(bytes.NewReader(data), limits, "no such name")
 		unpacked := source.Unpack(bytes.NewReader(data), to, limits)
 		if deploy.KindOf(scanned) != deploy.KindOf(unpacked) {
 			t.Errorf("Scan says %v, Unpack %v", scanned, unpacked)

@@ -93,7 +93,7 @@ func TestBundlesOnTheCloud(t *testing.T) {
 	if sha, err := s.Fetch(t.Context(), b, f); err != nil || sha != digest(content) {
 		t.Errorf("got %s, %v", sha, err)
 	}
-	if _, ok, err := source.Scan(f, source.Limits{}, "slipway.yaml"); !ok || err != nil {
+	if _, ok, _, err := source.Scan(f, source.Limits{}, "slipway.yaml"); !ok || err != nil {
 		t.Errorf("what was fetched: %v, %v", ok, err)
 	}
 

@@ -57,10 +57,18 @@ type tree struct {
 	entries int
 	bytes   int64
 	kinds   map[string]kind
+	full    map[string]bool   // folders that something is in
+	texts   map[string]string // of the symbolic links
+	links   []*entry          // these, in their order
+	git     bool              // made by git archive, or by a Packer from a git server
+	named   []string          // folders of submodules, as .gitmodules has them
+	ignores bool              // .gitattributes keep something out of archives, which may leave a folder empty
+	lfs     list              // files that git LFS keeps elsewhere
+	out     list              // links that lead out
 }
 
 func newTree(l Limits) *tree {
-	return &tree{limits: l, kinds: map[string]kind{".": folder}}
+	return &tree{limits: l, kinds: map[string]kind{".": folder}, full: map[string]bool{}, texts: map[string]string{}}
 }
 
 // add checks the next header. A nil entry is nothing to make: a global header, or a folder that is there already.
@@ -69,7 +77,8 @@ func (t *tree) add(h *tar.Header) (*entry, error) {
 		return nil, err
 	}
 	if h.Typeflag == tar.TypeXGlobalHeader {
-		return nil, nil // git archive notes the commit in one
+		t.git = t.git || ofGit(h)
+		return nil, nil
 	}
 	name, err := inside(h.Name, h.Name)
 	if err != nil {
@@ -92,8 +101,16 @@ func (t *tree) add(h *tar.Header) (*entry, error) {
 		return nil, err
 	}
 	t.kinds[name] = e.kind
+	t.full[path.Dir(name)] = true
+	if e.kind == symlink {
+		t.texts[name] = e.link
+		t.links = append(t.links, e)
+	}
 	return e, nil
 }
+
+// ofGit reports whether a global header is the one in which git archive notes the commit.
+func ofGit(h *tar.Header) bool { return deploy.ValidCommit(h.PAXRecords["comment"]) }
 
 func (t *tree) count(name string) error {
 	if t.entries++; t.entries > t.limits.Entries {
@@ -117,39 +134,12 @@ func (t *tree) classify(e *entry, h *tar.Header) error {
 		return nil
 	case tar.TypeSymlink:
 		e.kind, e.link = symlink, h.Linkname
-		return e.checkSymlink()
+		return nil // where it leads is known when all entries are: see leavesOut
 	case tar.TypeLink:
 		e.kind = hard
 		return t.checkHardLink(e, h.Linkname)
 	}
 	return e.errorf("is a device, a pipe or something else (tar type %q); want files, folders and links", h.Typeflag)
-}
-
-// checkSymlink allows steps up only at the front of the link's text, and no more than there are folders above the link. Those
-// folders are real ones (see parents), so the steps up stay inside; what follows only descends, through links for which the same
-// holds. Counting alone isn't enough: a/b, linked to "../..", makes "a/b/.." lead out although it looks like "a".
-func (e *entry) checkSymlink() error {
-	text := e.link
-	if text == "" || len(text) > maxPath || strings.ContainsRune(text, 0) {
-		return e.errorf("links to %q, which is no path", deploy.Cut(text, 200))
-	}
-	up, descending := 0, false
-	for part := range strings.SplitSeq(text, "/") {
-		switch part {
-		case "", ".":
-		case "..":
-			if descending {
-				return e.errorf("links to %q; want .. only at the front of it", deploy.Cut(text, 200))
-			}
-			up++
-		default:
-			descending = true
-		}
-	}
-	if strings.HasPrefix(text, "/") || up > strings.Count(e.name, "/") {
-		return e.errorf("links to %q, outside the archive", deploy.Cut(text, 200))
-	}
-	return nil
 }
 
 func (t *tree) checkHardLink(e *entry, target string) error {
@@ -174,6 +164,7 @@ func (t *tree) parents(name string) error {
 			return err
 		}
 		t.kinds[dir] = folder
+		t.full[path.Dir(dir)] = true
 	}
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 )
 
 // Unpack writes a gzipped tar into dir, an existing and empty folder. Whatever the archive says, nothing is written outside dir
-// and no link leads out of it: each entry is checked first, and os.Root holds every write besides.
+// and no link leads out of it: each entry is checked first, and os.Root holds every write besides. Symbolic links are made last, so
+// that nothing is written through one; those that lead out, by themselves or through others, are not made at all.
 //
 // Files are 0755 where any executable bit is set and 0644 elsewhere, less the umask, and keep their time, so that make sees what
 // git's own archive would give it. A folder may appear more than once, all else once. Devices and pipes are refused.
@@ -25,8 +26,8 @@ func Unpack(r io.Reader, dir string, l Limits) error {
 		return deploy.Errorf(deploy.Internal, op, "open the folder to unpack into: %w", err)
 	}
 	defer root.Close()
-	made := "." // the folder of the entry before, most often this one's too
-	return walk(r, l, func(e *entry, body io.Reader) error {
+	t, made := newTree(l.orDefault()), "." // the folder of the entry before, most often this one's too
+	put := func(e *entry, body io.Reader) error {
 		var err error
 		if above := path.Dir(e.name); above != made {
 			err, made = disk(root.MkdirAll(above, 0o755)), above
@@ -38,7 +39,29 @@ func Unpack(r io.Reader, dir string, l Limits) error {
 			return deploy.Errorf(deploy.Internal, op, "write entry %q: %w", deploy.Cut(e.name, 200), d.error)
 		}
 		return err
+	}
+
+	err = walk(r, t, func(e *entry, body io.Reader) error {
+		if e.kind == symlink {
+			return nil
+		}
+		return put(e, body)
 	})
+	if err != nil {
+		return err
+	}
+	return putLinks(t, put)
+}
+
+// putLinks makes the symbolic links that stay inside.
+func putLinks(t *tree, put func(e *entry, body io.Reader) error) error {
+	links, err := t.settleLinks()
+	for _, link := range links {
+		if err == nil {
+			err = put(link, nil)
+		}
+	}
+	return err
 }
 
 // diskError marks an error as the disk's, apart from those of the archive that is read meanwhile.

@@ -3,6 +3,7 @@ package source
 import (
 	"archive/tar"
 	"archive/zip"
+	"bytes"
 	"cmp"
 	"errors"
 	"io"
@@ -38,8 +39,8 @@ func (b *bounded) ReadAt(p []byte, off int64) (int, error) {
 	return b.r.ReadAt(p, off)
 }
 
-// FromZip writes the zip of size bytes in r to w as a bundle, within l and by the rules of Unpack. The bytes depend on the entries'
-// names, content and modes alone. The error is Invalid or TooLarge and names the entry, or the one of r or w.
+// FromZip writes the zip of size bytes in r to w as a bundle, within l and by the rules of Unpack. A file that the zip has no Unix mode
+// of may be run where it is a script or an ELF program. The bytes depend on the entries' names, content and modes alone. The error is Invalid or TooLarge and names the entry, or the one of r or w.
 func FromZip(r io.ReaderAt, size int64, l Limits, w io.Writer) error {
 	l = l.orDefault()
 	list := &bounded{r, int64(listEnd + l.Entries*listEntry)}
@@ -93,7 +94,15 @@ func (p *Packer) addZipped(f *zip.File) error {
 		return p.Add(h, nil)
 	}
 	h.Size = int64(f.UncompressedSize64)
-	if err := p.Add(h, body); err != nil {
+	var content io.Reader = body
+	if !hasModes(f) {
+		head := make([]byte, min(int64(len("\x7fELF")), h.Size))
+		if _, err := io.ReadFull(body, head); err != nil {
+			return fault(deploy.Invalid, f.Name, "can't be read: %w", err)
+		}
+		h.Mode, content = modeOf(head), io.MultiReader(bytes.NewReader(head), body)
+	}
+	if err := p.Add(h, content); err != nil {
 		return err
 	}
 	// The checksum is compared at the end, which has to be here.
@@ -101,4 +110,24 @@ func (p *Packer) addZipped(f *zip.File) error {
 		return fault(deploy.Invalid, f.Name, "isn't what the zip says it is: %v", err)
 	}
 	return nil
+}
+
+// What makes a zip, as the entries' "version made by" has it (PKWARE's application note, 4.4.2).
+const (
+	madeByUnix  = 3
+	madeByMacOS = 19
+)
+
+// hasModes reports whether an entry has a Unix mode. One that was made on Unix without a mode has none either.
+func hasModes(f *zip.File) bool {
+	by := f.CreatorVersion >> 8
+	return (by == madeByUnix || by == madeByMacOS) && f.ExternalAttrs>>16 != 0
+}
+
+// modeOf guesses the mode of a file from its first bytes.
+func modeOf(head []byte) int64 {
+	if bytes.HasPrefix(head, []byte("#!")) || string(head) == "\x7fELF" {
+		return 0o755
+	}
+	return 0o644
 }

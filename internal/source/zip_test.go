@@ -3,6 +3,7 @@ package source_test
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -68,6 +69,81 @@ func TestFromZip(t *testing.T) {
 	}
 }
 
+// TestFromZipModes: a mode that the zip has is kept. Where it has none, scripts and programs may be run, as their content says.
+func TestFromZipModes(t *testing.T) {
+	const (
+		dos, unix, ntfs, mac = 0 << 8, 3 << 8, 10 << 8, 19 << 8
+		sh, elf, text        = "#!/bin/sh\necho ok\n", "\x7fELF\x02\x01", "text"
+	)
+	for name, c := range map[string]struct {
+		madeBy  uint16
+		attrs   uint32
+		content string
+		want    fs.FileMode
+	}{
+		"no modes, a script":            {dos, 0x20, sh, 0o755},
+		"no modes, a program":           {dos, 0x20, elf, 0o755},
+		"no modes, text":                {dos, 0x20, text, 0o644},
+		"no modes, empty":               {dos, 0x20, "", 0o644},
+		"no modes, one byte":            {dos, 0, "#", 0o644},
+		"no modes, a mark within":       {dos, 0, " #!/bin/sh", 0o644},
+		"no modes, read-only":           {dos, 0x21, sh, 0o755},
+		"Windows, a script":             {ntfs, 0x20, sh, 0o755},
+		"Unix, but no mode":             {unix, 0, sh, 0o755},
+		"Unix, but no mode, text":       {unix, 0, text, 0o644},
+		"Unix, may run":                 {unix, 0o100755 << 16, text, 0o755},
+		"Unix, a script that mustn't":   {unix, 0o100644 << 16, sh, 0o644},
+		"macOS, may run":                {mac, 0o100755 << 16, text, 0o755},
+		"macOS, a program that mustn't": {mac, 0o100600 << 16, elf, 0o644},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var buf bytes.Buffer
+			z := zip.NewWriter(&buf)
+			h := &zip.FileHeader{Name: "gradlew", Method: zip.Deflate, CreatorVersion: c.madeBy | 20, ExternalAttrs: c.attrs}
+			w, err := z.CreateHeader(h)
+			if err == nil {
+				_, err = w.Write([]byte(c.content))
+			}
+			if err = errors.Join(err, z.Close()); err != nil {
+				t.Fatal(err)
+			}
+
+			made, err := fromZip(buf.Bytes(), source.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			if err := source.Unpack(bytes.NewReader(made), dir, source.Limits{}); err != nil {
+				t.Fatal(err)
+			}
+			want := "gradlew " + c.want.String() + " " + c.content + "\n"
+			if got := listing(t, dir); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestFromZipLinks: a link that leads out is told of, and no more comes of it.
+func TestFromZipLinks(t *testing.T) {
+	made, err := fromZip(zipOf(t, time.Now(), zipped{"a", "../b", fs.ModeSymlink | 0o777}, zipped{"f", "x", 0o644},
+		zipped{"in", "a/../f", fs.ModeSymlink | 0o777}, zipped{"ok", "./f", fs.ModeSymlink | 0o777}), source.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, lacks, err := source.Scan(bytes.NewReader(made), source.Limits{}, "slipway.yaml")
+	if want := "links that lead out of the commit are left out: a, in"; err != nil || strings.Join(lacks, "|") != want {
+		t.Errorf("%q, %v; want %q", lacks, err, want)
+	}
+	dir := t.TempDir()
+	if err := source.Unpack(bytes.NewReader(made), dir, source.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := listing(t, dir), "f -rw-r--r-- x\nok -> ./f\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestFromZipRefuses(t *testing.T) {
 	now := time.Now()
 	lying := zipOf(t, now, zipped{"a", "content", 0o644})
@@ -76,17 +152,16 @@ func TestFromZipRefuses(t *testing.T) {
 		kind deploy.Kind
 		zip  []byte
 	}{
-		"nothing":   {deploy.Invalid, nil},
-		"a tar":     {deploy.Invalid, bundle(t, reg("a", "b"))},
-		"climbs":    {deploy.Invalid, zipOf(t, now, zipped{"../a", "", 0o644})},
-		"absolute":  {deploy.Invalid, zipOf(t, now, zipped{"/a", "", 0o644})},
-		"links out": {deploy.Invalid, zipOf(t, now, zipped{"a", "../b", fs.ModeSymlink | 0o777})},
-		"device":    {deploy.Invalid, zipOf(t, now, zipped{"a", "", fs.ModeDevice | 0o644})},
-		"twice":     {deploy.Invalid, zipOf(t, now, zipped{"a", "", 0o644}, zipped{"a", "", 0o644})},
-		"too much":  {deploy.TooLarge, zipOf(t, now, zipped{"a", string(make([]byte, 2000)), 0o644})},
-		"too many":  {deploy.TooLarge, zipOf(t, now, zipped{"a", "", 0o644}, zipped{"b", "", 0o644}, zipped{"c", "", 0o644}, zipped{"d", "", 0o644})},
-		"lies":      {deploy.Invalid, lying},
-		"cut":       {deploy.Invalid, lying[:len(lying)-30]},
+		"nothing":  {deploy.Invalid, nil},
+		"a tar":    {deploy.Invalid, bundle(t, reg("a", "b"))},
+		"climbs":   {deploy.Invalid, zipOf(t, now, zipped{"../a", "", 0o644})},
+		"absolute": {deploy.Invalid, zipOf(t, now, zipped{"/a", "", 0o644})},
+		"device":   {deploy.Invalid, zipOf(t, now, zipped{"a", "", fs.ModeDevice | 0o644})},
+		"twice":    {deploy.Invalid, zipOf(t, now, zipped{"a", "", 0o644}, zipped{"a", "", 0o644})},
+		"too much": {deploy.TooLarge, zipOf(t, now, zipped{"a", string(make([]byte, 2000)), 0o644})},
+		"too many": {deploy.TooLarge, zipOf(t, now, zipped{"a", "", 0o644}, zipped{"b", "", 0o644}, zipped{"c", "", 0o644}, zipped{"d", "", 0o644})},
+		"lies":     {deploy.Invalid, lying},
+		"cut":      {deploy.Invalid, lying[:len(lying)-30]},
 	} {
 		if _, err := fromZip(row.zip, source.Limits{Bytes: 1000, Entries: 3}); deploy.KindOf(err) != row.kind {
 			t.Errorf("%s: %v, want %s", name, err, row.kind)
@@ -122,7 +197,7 @@ func FuzzFromZip(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, _, err := source.Scan(bytes.NewReader(made), l, "slipway.yaml"); err != nil && deploy.KindOf(err) != deploy.TooLarge && !bytes.Contains(z, []byte("slipway.yaml")) {
+		if _, _, _, err := source.Scan(bytes.NewReader(made), l, "slipway.yaml"); err != nil && deploy.KindOf(err) != deploy.TooLarge && !bytes.Contains(z, []byte("slipway.yaml")) {
 			t.Errorf("a bundle that can't be read: %v", err)
 		}
 	})

@@ -25,9 +25,8 @@ func Fetch(e *boot.Env, limits remote.Limits) *pipeline.Fetch {
 		Desk: e.Desk(s), App: s.App, Bundles: source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET")),
 		Secret: secret.New(ssm.NewFromConfig(e.AWS), secretsmanager.NewFromConfig(e.AWS)).Value,
 		Packer: func(w io.Writer) pipeline.Packer { return source.NewPacker(w, source.Limits{}) },
-		Remote: func(ctx context.Context, w pipeline.Wanted, add func(*tar.Header, io.Reader) error) (*pipeline.Fetched, error) {
-			found, err := r.Fetch(ctx, remote.Request(w), add)
-			return (*pipeline.Fetched)(found), err
+		Remote: func(ctx context.Context, w pipeline.Wanted, add func(*tar.Header, io.Reader) error) error {
+			return r.Fetch(ctx, remote.Request(w), add)
 		},
 	}
 }
