@@ -87,10 +87,11 @@ func newAPI(scope constructs.Construct, s Settings, fn awslambda.Function) awsap
 	logs := newLogGroup(scope, "Logs", "/aws/vendedlogs/apigateway/slipway", s)
 	countTooLarge(scope, logs)
 	api := awsapigateway.NewRestApi(scope, jsii.String("RestApi"), &awsapigateway.RestApiProps{
-		RestApiName:    jsii.String("slipway"),
-		Description:    jsii.String("Slipway's control API"),
-		EndpointTypes:  &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL},
-		CloudWatchRole: jsii.Bool(true), // one for the whole region; without it API Gateway refuses a stage with access logs
+		RestApiName:   jsii.String("slipway"),
+		Description:   jsii.String("Slipway's control API"),
+		EndpointTypes: &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL},
+		// One for the whole region, another stack's replaced; without it API Gateway refuses a stage with access logs.
+		CloudWatchRole: jsii.Bool(s.APIGatewayRole == Replace),
 		DefaultMethodOptions: &awsapigateway.MethodOptions{
 			AuthorizationType: awsapigateway.AuthorizationType_IAM,
 		},

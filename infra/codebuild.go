@@ -122,13 +122,7 @@ func newBuildRole(scope constructs.Construct, r *resources, program awss3assets.
 		allow(r.parameters, "ssm:GetParameter"),
 		allow(r.secrets, "secretsmanager:GetSecretValue"),
 	}
-	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
-		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("codebuild.amazonaws.com"), nil),
-		Description: jsii.String("What slipway-builds may do"),
-		InlinePolicies: &map[string]awsiam.PolicyDocument{
-			"Work": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &statements}),
-		},
-	})
+	role := newServiceRole(scope, "Role", "codebuild.amazonaws.com", "What slipway-builds may do", statements)
 	return role.WithoutPolicyUpdates(nil)
 }
 

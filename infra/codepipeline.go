@@ -31,13 +31,14 @@ func newExamplePipeline(app awscdk.App, s Settings) {
 	store := newArtifactStore(stack, s)
 	repository := arns(stack, "codecommit", s.PipelineRepository)
 	machine, function := arns(stack, "states", "stateMachine:"+stateMachineName), arns(stack, "lambda", "function:"+functionName("codepipeline"))
-	role := newServiceRole(stack, "Role", "codepipeline.amazonaws.com", pipelineName,
+	role := newServiceRole(stack, "Role", "codepipeline.amazonaws.com", "What "+pipelineName+" may do", []awsiam.PolicyStatement{
 		allow([]*string{store.ArnForObjects(jsii.String("*"))}, "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"),
-		allow([]*string{store.BucketArn()}, "s3:GetBucketVersioning"),
+		allow([]*string{store.BucketArn()}, "s3:GetBucketVersioning", "s3:GetBucketAcl", "s3:GetBucketLocation"),
 		allow(repository, "codecommit:GetBranch", "codecommit:GetCommit", "codecommit:UploadArchive", "codecommit:GetUploadArchiveStatus", "codecommit:CancelUploadArchive"),
 		allow(machine, "states:StartExecution", "states:DescribeStateMachine"),
 		allow(arns(stack, "states", "execution:"+stateMachineName+":*"), "states:DescribeExecution"),
-		allow(function, "lambda:InvokeFunction"))
+		allow(function, "lambda:InvokeFunction"),
+	})
 	pipeline := awscodepipeline.NewCfnPipeline(stack, jsii.String("Pipeline"), &awscodepipeline.CfnPipelineProps{
 		Name: jsii.String(pipelineName), PipelineType: jsii.String("V2"), ExecutionMode: jsii.String("QUEUED"), RoleArn: role.RoleArn(),
 		ArtifactStore: &awscodepipeline.CfnPipeline_ArtifactStoreProperty{Type: jsii.String("S3"), Location: store.BucketName()},
@@ -52,20 +53,10 @@ func newExamplePipeline(app awscdk.App, s Settings) {
 func newArtifactStore(stack awscdk.Stack, s Settings) awss3.Bucket {
 	return awss3.NewBucket(stack, jsii.String("Artifacts"), &awss3.BucketProps{
 		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(), EnforceSSL: jsii.Bool(true), Encryption: awss3.BucketEncryption_S3_MANAGED,
-		Versioned: jsii.Bool(true), RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		Versioned: jsii.Bool(true), RemovalPolicy: awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE,
 		LifecycleRules: &[]*awss3.LifecycleRule{{
 			Expiration: awscdk.Duration_Days(jsii.Number(30)), NoncurrentVersionExpiration: awscdk.Duration_Days(jsii.Number(1)),
 		}},
-	})
-}
-
-func newServiceRole(stack awscdk.Stack, id, service, who string, statements ...awsiam.PolicyStatement) awsiam.Role {
-	return awsiam.NewRole(stack, jsii.String(id), &awsiam.RoleProps{
-		AssumedBy:   awsiam.NewServicePrincipal(jsii.String(service), nil),
-		Description: jsii.String("What " + who + " may do"),
-		InlinePolicies: &map[string]awsiam.PolicyDocument{
-			"Work": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &statements}),
-		},
 	})
 }
 
@@ -117,7 +108,8 @@ func named(environment string) string {
 // startOnPush starts the pipeline when the branch moves; polling would ask all day.
 func startOnPush(stack awscdk.Stack, pipeline awscodepipeline.CfnPipeline, repository []*string) {
 	arn := arns(stack, "codepipeline", pipelineName)
-	role := newServiceRole(stack, "RuleRole", "events.amazonaws.com", pipelineName+"-rule", allow(arn, "codepipeline:StartPipelineExecution"))
+	role := newServiceRole(stack, "RuleRole", "events.amazonaws.com", "What "+pipelineName+"-rule may do",
+		[]awsiam.PolicyStatement{allow(arn, "codepipeline:StartPipelineExecution")})
 	rule := awsevents.NewCfnRule(stack, jsii.String("Push"), &awsevents.CfnRuleProps{
 		Description: jsii.String("Starts " + pipelineName + " when its branch moves"),
 		EventPattern: map[string]any{

@@ -85,6 +85,20 @@ func TestExampleMayLittle(t *testing.T) {
 	}
 }
 
+// TestExampleStore: CodePipeline looks at its bucket before it puts an artifact there ("Manage the CodePipeline service role").
+func TestExampleStore(t *testing.T) {
+	var actions []string
+	for _, s := range statements(t, example) {
+		if slices.ContainsFunc(s.resources, func(r string) bool { return strings.HasPrefix(r, "${Artifacts") && strings.HasSuffix(r, ".Arn}") }) {
+			actions = append(actions, s.actions...)
+		}
+	}
+	slices.Sort(actions)
+	if want := []string{"s3:GetBucketAcl", "s3:GetBucketLocation", "s3:GetBucketVersioning"}; !slices.Equal(actions, want) {
+		t.Errorf("the pipeline may %v on its bucket, want %v", actions, want)
+	}
+}
+
 // TestExampleStandsAlone: it takes no output of another stack, and keeps its bucket closed.
 func TestExampleStandsAlone(t *testing.T) {
 	text, err := json.Marshal(example)
@@ -95,7 +109,7 @@ func TestExampleStandsAlone(t *testing.T) {
 		t.Error("it refers to another stack")
 	}
 	for id, b := range example.of(t, "AWS::S3::Bucket") {
-		if b.at("PublicAccessBlockConfiguration", "RestrictPublicBuckets") != true || b.DeletionPolicy != "Retain" {
+		if b.at("PublicAccessBlockConfiguration", "RestrictPublicBuckets") != true || b.DeletionPolicy != "RetainExceptOnCreate" {
 			t.Errorf("%s: %v", id, b)
 		}
 	}

@@ -45,7 +45,9 @@ func newData(scope constructs.Construct, s Settings) *data {
 	return d
 }
 
-// newTable makes a table with keys pk and sk. Its encryption is DynamoDB's own, which is always on and costs nothing.
+// newTable makes a table with keys pk and sk. Its encryption is DynamoDB's own, which is always on and costs nothing. Deletion protection
+// is left to operators: with it CloudFormation could not take a failed first deployment back. DynamoDB keeps a backup of a
+// deleted table for 35 days, since its point-in-time recovery is on.
 func newTable(scope constructs.Construct, id string, s Settings) awsdynamodb.Table {
 	return awsdynamodb.NewTable(scope, jsii.String(id), &awsdynamodb.TableProps{
 		PartitionKey: &awsdynamodb.Attribute{Name: jsii.String("pk"), Type: awsdynamodb.AttributeType_STRING},
@@ -54,8 +56,7 @@ func newTable(scope constructs.Construct, id string, s Settings) awsdynamodb.Tab
 		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
 			PointInTimeRecoveryEnabled: jsii.Bool(true),
 		},
-		DeletionProtection: jsii.Bool(s.Removal == Retain),
-		RemovalPolicy:      s.removalPolicy(),
+		RemovalPolicy: s.removalPolicy(),
 	})
 }
 
@@ -117,9 +118,10 @@ func newLogGroup(scope constructs.Construct, id, name string, s Settings) awslog
 	return group
 }
 
+// removalPolicy retains data, but not the empty tables and bucket of a first deployment that failed.
 func (s Settings) removalPolicy() awscdk.RemovalPolicy {
 	if s.Removal == Destroy {
 		return awscdk.RemovalPolicy_DESTROY
 	}
-	return awscdk.RemovalPolicy_RETAIN
+	return awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE
 }

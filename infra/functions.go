@@ -38,10 +38,10 @@ var handlers = []handler{
 	{"build", "Builds the release, or finds it built", 870, scripting, workspace, mayBuild},
 	{"admit", "Gives the environment's lock, or queues for it", 60, light, 0, mayAdmit},
 	{"deploy", "Brings the release to the target", 870, scripting, workspace, mayDeploy},
-	{"shift", "Sets the plan's next weight on the target", 280, light, 0, mayShift},
+	{"shift", "Sets the plan's next weight on the target", 870, scripting, workspace, mayShift},
 	{"healthcheck", "Probes the environment and gives a verdict", 100, light, 0, mayCheckHealth},
 	{"rollback", "Takes the target back to the release before", 870, scripting, workspace, mayRollBack},
-	{"settle", "Writes the outcome, frees the lock and hands it on", 100, light, 0, maySettle},
+	{"settle", "Writes the outcome, frees the lock and hands it on", 870, scripting, workspace, maySettle},
 	{"api", "Answers the control API", 29, light, 0, mayServeAPI},
 	{"commit", "Deploys the commits that events tell of", 60, light, 0, mayCommit},
 	{"webhook", "Deploys the commits that GitHub tells of", 20, light, 0, mayHear},
@@ -105,14 +105,7 @@ func dropDependsOn(resource awscdk.CfnResource) {
 // same may write every log group of the account.
 func newRole(scope constructs.Construct, function string, statements ...awsiam.PolicyStatement) awsiam.Role {
 	logs := allow(arns(awscdk.Stack_Of(scope), "logs", "log-group:/aws/lambda/"+function+":*"), writeLogs...)
-	all := append([]awsiam.PolicyStatement{logs}, statements...)
-	return awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
-		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
-		Description: jsii.String("What " + function + " may do"),
-		InlinePolicies: &map[string]awsiam.PolicyDocument{
-			"Work": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &all}),
-		},
-	})
+	return newServiceRole(scope, "Role", "lambda.amazonaws.com", "What "+function+" may do", append([]awsiam.PolicyStatement{logs}, statements...))
 }
 
 func (s Settings) architecture() awslambda.Architecture {

@@ -47,7 +47,8 @@ func synthesize() error {
 		return err
 	}
 	other, err := infra.ParseSettings(map[string]any{"arch": "x86_64", "removal": "destroy", "retentionDays": 7.0, "targets": "one,two", "runner": "function",
-		"hookFunctions": []any{"caller"}, "repositories": "shop", "topics": "told", "pipelineRepository": "shop", "alarmTopic": "arn:aws:sns:eu-west-1:123456789012:ops", "assetsBucket": "builds"})
+		"hookFunctions": []any{"caller"}, "repositories": "shop", "topics": "told", "pipelineRepository": "shop", "alarmTopic": "arn:aws:sns:eu-west-1:123456789012:ops", "assetsBucket": "builds",
+		"apiGatewayRole": "keep"})
 	if err != nil {
 		return err
 	}

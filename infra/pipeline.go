@@ -81,12 +81,6 @@ func newPipelineRole(scope constructs.Construct, invoked []*string, builds awsco
 		allow(invoked, "lambda:InvokeFunction"),
 		allow([]*string{jsii.String("*")}, deliverLogs...),
 	}, runBuilds(scope, builds)...)
-	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
-		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("states.amazonaws.com"), nil),
-		Description: jsii.String("What the state machine " + stateMachineName + " may do"),
-		InlinePolicies: &map[string]awsiam.PolicyDocument{
-			"Work": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &statements}),
-		},
-	})
+	role := newServiceRole(scope, "Role", "states.amazonaws.com", "What the state machine "+stateMachineName+" may do", statements)
 	return role.WithoutPolicyUpdates(nil)
 }

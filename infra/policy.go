@@ -80,6 +80,7 @@ var (
 	readWrite = []string{"dynamodb:GetItem", "dynamodb:PutItem"}
 	writeLogs = []string{"logs:CreateLogStream", "logs:PutLogEvents"}
 	answer    = []string{"states:SendTaskSuccess", "states:SendTaskFailure"}
+	moveAlias = []string{"lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:UpdateAlias"}
 )
 
 func (r *resources) records() awsiam.PolicyStatement { return allow(r.table, readWrite...) }
@@ -160,18 +161,15 @@ func mayDeploy(r *resources) []awsiam.PolicyStatement {
 		[]awsiam.PolicyStatement{r.places(), r.switches(), allow(r.artifacts, "s3:GetObject")})
 }
 
+// mayShift reads artifacts for the scripts and hooks that run once the release serves.
 func mayShift(r *resources) []awsiam.PolicyStatement {
-	return concat(r.scripts(), r.hooking(), r.shifting(), []awsiam.PolicyStatement{r.records()})
+	return concat(r.scripts(), r.hooking(), r.onTargets(moveAlias...), []awsiam.PolicyStatement{r.records(), allow(r.artifacts, "s3:GetObject")})
 }
 
 // mayRollBack has artifacts too: a script target's own rollback puts them back, and a version that is gone is made of them anew.
 func mayRollBack(r *resources) []awsiam.PolicyStatement {
-	return concat(mayShift(r), r.onTargets("lambda:UpdateFunctionCode", "lambda:PublishVersion"),
-		[]awsiam.PolicyStatement{r.switches(), allow(r.artifacts, "s3:GetObject")})
-}
-
-func (r *resources) shifting() []awsiam.PolicyStatement {
-	return r.onTargets("lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:UpdateAlias")
+	return concat(r.scripts(), r.hooking(), r.onTargets(append([]string{"lambda:UpdateFunctionCode", "lambda:PublishVersion"}, moveAlias...)...),
+		[]awsiam.PolicyStatement{r.records(), r.switches(), allow(r.artifacts, "s3:GetObject")})
 }
 
 func mayCheckHealth(r *resources) []awsiam.PolicyStatement {
@@ -193,7 +191,7 @@ func mayServeAPI(r *resources) []awsiam.PolicyStatement {
 	return append(r.findSource(), r.records(),
 		allow(append(r.table, r.indexes...), "dynamodb:Query"),
 		allow(r.flags, append([]string{"dynamodb:Query", "dynamodb:BatchWriteItem"}, readWrite...)...),
-		allow(r.machine, append([]string{"states:StartExecution"}, answer...)...),
+		allow(r.machine, "states:StartExecution"),
 		allow(r.cancels, "s3:PutObject"),
 		allow(r.output, "logs:GetLogEvents"))
 }

@@ -24,6 +24,7 @@ type Settings struct {
 	Runner             string   // of tests and builds where an environment names none: "codebuild" or "function"
 	PipelineRepository string   // CodeCommit repository that the example pipeline takes; "" for no such pipeline
 	AlarmTopic         string   // ARN of the SNS topic that hears of alarms; "" for none
+	APIGatewayRole     string   // the region's role by which API Gateway logs: "replace" sets Slipway's, "keep" leaves what is set
 	AssetsBucket       string   // S3 bucket for the functions' code; "" for the one that `cdk bootstrap` makes
 }
 
@@ -41,9 +42,16 @@ const (
 	Function  = "function"
 )
 
+// The values of APIGatewayRole.
+const (
+	Replace = "replace"
+	Keep    = "keep"
+)
+
 // DefaultSettings is what holds where the context is silent; cdk.json says the same.
 func DefaultSettings() Settings {
-	return Settings{Arch: ARM64, FunctionsDir: "bin/functions", Targets: []string{"slipway-shop"}, RetentionDays: 30, Removal: Retain, Runner: CodeBuild}
+	return Settings{Arch: ARM64, FunctionsDir: "bin/functions", Targets: []string{"slipway-shop"}, RetentionDays: 30, Removal: Retain, Runner: CodeBuild,
+		APIGatewayRole: Replace}
 }
 
 // retentions lists the days that CloudWatch Logs takes (PutRetentionPolicy).
@@ -78,8 +86,9 @@ var settingFor = map[string]func(*Settings, any) error{
 	"pipelineRepository": func(s *Settings, v any) error {
 		return match(&s.PipelineRepository, v, repositoryPattern, "a CodeCommit repository's name")
 	},
-	"alarmTopic":   func(s *Settings, v any) error { return match(&s.AlarmTopic, v, topicPattern, "an SNS topic's ARN") },
-	"assetsBucket": func(s *Settings, v any) error { return match(&s.AssetsBucket, v, bucketPattern, "an S3 bucket's name") },
+	"alarmTopic":     func(s *Settings, v any) error { return match(&s.AlarmTopic, v, topicPattern, "an SNS topic's ARN") },
+	"apiGatewayRole": func(s *Settings, v any) error { return oneOf(&s.APIGatewayRole, v, Replace, Keep) },
+	"assetsBucket":   func(s *Settings, v any) error { return match(&s.AssetsBucket, v, bucketPattern, "an S3 bucket's name") },
 }
 
 // ParseSettings reads the settings among context's keys over the defaults. Its error names the key, the value and what

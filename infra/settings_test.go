@@ -32,7 +32,8 @@ func TestBadContext(t *testing.T) {
 		{"retentionDays", "forever", "forever; CloudWatch Logs"},
 		{"alarmTopic", "ops", `context "alarmTopic": ops; want an SNS topic's ARN, or nothing`},
 		{"assetsBucket", "My_Bucket", "want an S3 bucket's name, or nothing"},
-		{"target", "shop", `context "target" is unknown; there are alarmTopic, arch, assetsBucket, functionsDir, hookFunctions, pipelineRepository, removal, repositories, retentionDays, runner, targets, topics`},
+		{"target", "shop", `context "target" is unknown; there are alarmTopic, apiGatewayRole, arch, assetsBucket, functionsDir, hookFunctions, pipelineRepository, removal, repositories, retentionDays, runner, targets, topics`},
+		{"apiGatewayRole", "mine", `context "apiGatewayRole": mine is unknown; want replace or keep`},
 		{"runner", "jenkins", `context "runner": jenkins is unknown; want codebuild or function`},
 	} {
 		_, err := infra.ParseSettings(map[string]any{each.key: each.value})
@@ -45,7 +46,8 @@ func TestBadContext(t *testing.T) {
 func TestGoodContext(t *testing.T) {
 	got, err := infra.ParseSettings(map[string]any{"arch": "x86_64", "functionsDir": "/builds", "targets": "", "hookFunctions": "a,b_c",
 		"retentionDays": "90", "removal": "destroy", "runner": "function", "aws:cdk:enable-path-metadata": true, "@aws-cdk/core:x": true, "cli-telemetry": false})
-	want := infra.Settings{Arch: "x86_64", FunctionsDir: "/builds", HookFunctions: []string{"a", "b_c"}, RetentionDays: 90, Removal: "destroy", Runner: "function"}
+	want := infra.Settings{Arch: "x86_64", FunctionsDir: "/builds", HookFunctions: []string{"a", "b_c"}, RetentionDays: 90, Removal: "destroy", Runner: "function",
+		APIGatewayRole: "replace"}
 	if err != nil || !reflect.DeepEqual(normal(got), normal(want)) {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
