@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"github.com/slipway-cd/slipway/infra"
+	"github.com/slipway-cd/slipway/internal/local"
 )
 
 // TestLocalTemplates: the templates that the local cloud deploys are what the CDK makes of infra. make template writes them anew.
 func TestLocalTemplates(t *testing.T) {
-	settings, err := infra.ParseSettings(map[string]any{"removal": "destroy", "runner": "function", "assetsBucket": "slipway-assets"})
+	settings, err := infra.ParseSettings(map[string]any{"removal": "destroy", "runner": "function", "assetsBucket": "slipway-assets",
+		"hookFunctions": local.HookFunction, "topics": local.Topic, "repositories": local.Repository})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,13 +9,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/local"
 )
 
-const usage = `usage: local up | down | demo | emulator | tools | sam | localstack   (in the repository's root; make does it for you)`
+const usage = `usage: local up [FUNCTION,...] | down | demo | emulator | tools | sam | localstack   (in the repository's root; make does it for you)`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -39,7 +40,7 @@ type program struct {
 }
 
 func (p *program) run(ctx context.Context, args []string) error {
-	if len(args) != 1 {
+	if len(args) != 1 && !(len(args) == 2 && args[0] == "up") {
 		return errors.New(usage)
 	}
 	root, err := filepath.Abs(p.root)
@@ -52,7 +53,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	}
 	switch args[0] {
 	case "up":
-		return p.up(ctx)
+		return p.up(ctx, args[1:])
 	case "down":
 		return p.down()
 	case "demo":
@@ -82,9 +83,11 @@ func (p *program) warn(format string, args ...any) { fmt.Fprintf(os.Stderr, form
 // state is the folder of the cloud that up leaves running.
 func (p *program) state() string { return filepath.Join(p.root, ".slipway") }
 
-func (p *program) up(ctx context.Context) (err error) {
+// up starts the cloud. Targets names functions that Slipway may deploy, with commas between them.
+func (p *program) up(ctx context.Context, targets []string) (err error) {
 	begin := p.now()
-	cloud, err := local.Start(ctx, local.Options{Root: p.root, State: p.state(), Port: local.DefaultPort, Say: p.say})
+	names := strings.FieldsFunc(strings.Join(targets, ","), func(r rune) bool { return r == ',' })
+	cloud, err := local.Start(ctx, local.Options{Root: p.root, State: p.state(), Port: local.DefaultPort, Say: p.say, Targets: names})
 	if err != nil {
 		return err
 	}

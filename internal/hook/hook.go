@@ -21,6 +21,10 @@ func NewFunctions(client *lambda.Client) *Functions { return &Functions{client: 
 // Invoke calls a function with payload and waits for its end. An error that the function returned is an error.
 func (f *Functions) Invoke(ctx context.Context, function string, payload []byte) error {
 	out, err := f.client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &function, Payload: payload})
+	if deploy.IsDenied(err) {
+		return deploy.Errorf(deploy.DeployFailed, "invoke "+function,
+			"it isn't among the functions that hooks may invoke; add it to hookFunctions in cdk.json and deploy Slipway again: %w", err)
+	}
 	if err != nil {
 		return deploy.Errorf(deploy.DeployFailed, "invoke "+function, "%w", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 )
 
 // builder is a local cloud with a project in it whose builds write into a folder.
@@ -38,7 +39,9 @@ func (b *builder) call(operation string, in, out any) {
 		b.t.Fatal(err)
 	}
 	request.Header.Set("X-Amz-Target", "CodeBuild_20161006."+operation)
-	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+local.AccessKey+"/20260101/"+local.Region+"/codebuild/aws4_request, SignedHeaders=host, Signature=none")
+	if err := localtest.Sign(b.t.Context(), b.cloud, request, body, "codebuild"); err != nil {
+		b.t.Fatal(err)
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		b.t.Fatal(err)
@@ -84,8 +87,12 @@ func (b *builder) project(name string, minutes int, command string) {
 	spec, _ := json.Marshal(object{"version": 0.2, "phases": object{
 		"install": object{"commands": []string{"chmod +x tool"}}, "pre_build": object{"commands": []string{"./tool first"}},
 		"build": object{"commands": []string{command, "./tool last"}}}})
+	role, err := localtest.Role(b.t.Context(), b.cloud, "builds-"+name, localtest.Trust("codebuild"), "")
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	var out any
-	b.call("CreateProject", object{"name": name, "timeoutInMinutes": minutes,
+	b.call("CreateProject", object{"name": name, "timeoutInMinutes": minutes, "serviceRole": role,
 		"source":      object{"type": "S3", "location": "code/tool.zip", "buildspec": string(spec)},
 		"environment": object{"environmentVariables": []object{{"name": "DIR", "value": b.dir}, {"name": "WORD", "value": "theirs"}}}}, &out)
 }

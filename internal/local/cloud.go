@@ -39,6 +39,12 @@ const (
 	attempts    = 3 // at a port that somebody else may take between our look and the emulator's
 )
 
+// Files of the state folder in which MiniStack records what roles do, a line of JSON each.
+const (
+	CallsFile    = "calls.jsonl"    // each distinct call: who, action, resource, allowed
+	RequestsFile = "requests.jsonl" // requests, some of each operation, for CheckRequests
+)
+
 // Options says which cloud to start.
 type Options struct {
 	Root   string               // the repository: tools go to Root/.slipway, builds come from Root/bin
@@ -51,6 +57,13 @@ type Options struct {
 
 	// Through is where MiniStack's functions call AWS, in place of the cloud itself: a proxy of a test's.
 	Through string
+	// Calls has MiniStack record what roles do in the state folder's CallsFile and RequestsFile.
+	Calls bool
+	// StandIns has MiniStack judge a resource as another one: pairs of a regular expression in an ARN and its replacement. Tests
+	// name by it what Slipway's policies name, where they make many functions of their own.
+	StandIns [][2]string
+	// Targets are functions that Slipway may deploy, besides the example app's.
+	Targets []string
 }
 
 // Cloud is a running emulator.
@@ -68,9 +81,14 @@ type Cloud struct {
 	through string
 	private bool
 	say     func(string, ...any)
-	run     record
-	tether  io.Closer     // the private emulator's standard input: it ends when this does
-	exited  chan struct{} // closed when our child has ended; nil where it isn't our child
+
+	calls    bool
+	standIns [][2]string
+	targets  []string
+
+	run    record
+	tether io.Closer     // the private emulator's standard input: it ends when this does
+	exited chan struct{} // closed when our child has ended; nil where it isn't our child
 }
 
 // Start installs the tools where they are missing, starts an emulator and waits until it answers, at most two minutes. One
@@ -111,7 +129,8 @@ func prepare(o Options) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cloud{root: root, private: o.State == "", State: o.State, Log: o.Log, say: o.Say, site: o.Remote, through: o.Through}
+	c := &Cloud{root: root, private: o.State == "", State: o.State, Log: o.Log, say: o.Say, site: o.Remote, through: o.Through,
+		calls: o.Calls, standIns: o.StandIns, targets: o.Targets}
 	if c.Engine, c.server, err = engineOf(o.Engine); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
 	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 )
 
 // bundle zips an executable named bootstrap.
@@ -36,11 +38,15 @@ func bundle(t *testing.T, bootstrap string) []byte {
 	return out.Bytes()
 }
 
-func createFunction(t *testing.T, client *lambda.Client, bootstrap string) {
+func createFunction(t *testing.T, cloud *local.Cloud, bootstrap string) {
 	t.Helper()
-	_, err := client.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
+	role, err := localtest.Role(t.Context(), cloud, "r", localtest.Trust("lambda"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = lambda.NewFromConfig(cloud.Config()).CreateFunction(t.Context(), &lambda.CreateFunctionInput{
 		FunctionName: aws.String("f"), Runtime: types.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
-		Role: aws.String("arn:aws:iam::000000000000:role/r"), Timeout: aws.Int32(30),
+		Role: &role, Timeout: aws.Int32(30),
 		Code: &types.FunctionCode{ZipFile: bundle(t, bootstrap)},
 	})
 	if err != nil {
@@ -63,7 +69,7 @@ while True:
 func TestWeightedAlias(t *testing.T) {
 	cloud := start(t, local.Options{})
 	client := lambda.NewFromConfig(cloud.Config())
-	createFunction(t, client, strings.Replace(answering, "WORD", "one", 1))
+	createFunction(t, cloud, strings.Replace(answering, "WORD", "one", 1))
 	publish := func() string {
 		version, err := client.PublishVersion(t.Context(), &lambda.PublishVersionInput{FunctionName: aws.String("f")})
 		if err != nil {
@@ -115,7 +121,7 @@ func TestStopEndsFunctionsAndTheirScripts(t *testing.T) {
 	cloud := start(t, local.Options{})
 	note := filepath.Join(t.TempDir(), "pids")
 	client := lambda.NewFromConfig(cloud.Config())
-	createFunction(t, client, "#!/bin/sh\nset -m\nsleep 300 &\necho $$ $! > "+note+".new; mv "+note+".new "+note+"\nwait\n")
+	createFunction(t, cloud, "#!/bin/sh\nset -m\nsleep 300 &\necho $$ $! > "+note+".new; mv "+note+".new "+note+"\nwait\n")
 	_, err := client.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("f"), InvocationType: types.InvocationTypeEvent})
 	if err != nil {
 		t.Fatal(err)

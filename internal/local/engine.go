@@ -1,6 +1,7 @@
 package local
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -82,11 +83,22 @@ func (c *Cloud) serverEnv() ([]string, error) {
 	return append(env, own...), err
 }
 
-// ministackEnv lets it have as many threads as functions may hang: each keeps one until it times out, and when all of its 64 are kept,
-// nothing is answered any more.
+// ministackEnv switches the judgement of roles on. It lets MiniStack have as many threads as functions may hang: each keeps one until
+// it times out, and when all of its 64 are kept, nothing is answered any more.
 func (c *Cloud) ministackEnv() ([]string, error) {
-	return []string{"MINISTACK_WORKER_THREADS=1000", "BIND_HOST=" + host, "GATEWAY_PORT=" + strconv.Itoa(c.Port), "MINISTACK_HOST=" + host,
-		"MINISTACK_REGION=" + Region, "SFTP_ENABLED=0"}, nil
+	standIns, err := json.Marshal(c.standIns)
+	if err != nil {
+		return nil, err
+	}
+	env := []string{"AUTH=true", "MINISTACK_WORKER_THREADS=1000", "BIND_HOST=" + host, "GATEWAY_PORT=" + strconv.Itoa(c.Port),
+		"MINISTACK_HOST=" + host, "MINISTACK_REGION=" + Region, "SFTP_ENABLED=0"}
+	if len(c.standIns) > 0 {
+		env = append(env, "SLIPWAY_STAND_INS="+string(standIns))
+	}
+	if c.calls {
+		env = append(env, "SLIPWAY_CALLS="+filepath.Join(c.State, CallsFile), "SLIPWAY_REQUESTS="+filepath.Join(c.State, RequestsFile))
+	}
+	return env, nil
 }
 
 // localstackEnv keeps LocalStack's files in the state folder and the network out of its start. Environments of functions

@@ -21,6 +21,14 @@ const (
 	ShopStack    = "SlipwayShop"
 )
 
+// What the policies in infra/local name besides the example app, so that each of their statements is judged: a function that hooks may
+// call, a topic of notifications, a CodeCommit repository.
+const (
+	HookFunction = "slipway-hook"
+	Topic        = "slipway-told"
+	Repository   = "shop"
+)
+
 // Outputs is what the stacks say about themselves, with addresses that lead to the local cloud.
 type Outputs struct {
 	API              string // base URL, without a slash at its end
@@ -70,7 +78,11 @@ func (c *Cloud) deployStack(ctx context.Context, name string, fill *strings.Repl
 	if err != nil {
 		return nil, err
 	}
-	filled := fill.Replace(string(text))
+	whole, err := withTargets(text, c.targets)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	filled := fill.Replace(whole)
 	if _, after, lacks := strings.Cut(filled, placeholder); lacks {
 		function, _, _ := strings.Cut(after, ".zip")
 		return nil, fmt.Errorf("%s is missing; build it with: make functions shop", filepath.Join("bin/functions", function, bootstrap))

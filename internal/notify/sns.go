@@ -30,6 +30,10 @@ func (p *Publisher) Publish(ctx context.Context, topic string, c *deploy.Change)
 		MessageAttributes: map[string]types.MessageAttributeValue{
 			"app": attribute(c.App), "environment": attribute(c.Environment), "status": attribute(string(c.Status)),
 		}})
+	if deploy.IsDenied(err) {
+		return deploy.Errorf(deploy.Internal, "publish to "+topic,
+			"it isn't among the topics that Slipway may publish to; add its name to topics in cdk.json and deploy Slipway again: %w", err)
+	}
 	if err != nil {
 		return deploy.Errorf(deploy.Internal, "publish to "+topic, "%w", err)
 	}

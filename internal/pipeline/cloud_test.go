@@ -52,6 +52,7 @@ var world struct {
 	fn    *lambda.Client
 	bus   *eventbridge.Client
 
+	role   string            // of functions that tests make: it may do nothing but log
 	faults *localtest.Faults // between the functions and the cloud
 
 	authority string // file of the certificate that the function fetch trusts; "" where it trusts the world's
@@ -66,7 +67,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	world.faults = localtest.StartFaults()
-	localtest.MainThrough(m, "../..", world.faults, makeWorld)
+	localtest.MainThrough(m, "../..", world.faults, makeWorld, checkCalls)
 }
 
 func makeWorld(ctx context.Context, cloud *local.Cloud) (undo func(), err error) {
@@ -83,7 +84,16 @@ func makeWorld(ctx context.Context, cloud *local.Cloud) (undo func(), err error)
 	world.sfn, world.s3, world.fn = sfn.NewFromConfig(cfg), s3.NewFromConfig(cfg), lambda.NewFromConfig(cfg)
 	world.bus = eventbridge.NewFromConfig(cfg)
 	drop, err := storetest.CreateTable(ctx, db, aside)
-	return func() { drop(); reopen() }, errors.Join(err, shut(ctx), trust(ctx))
+	return func() { drop(); reopen() }, errors.Join(err, shut(ctx), trust(ctx), borrowRole(ctx))
+}
+
+// borrowRole finds the role of the example app, which the tests' own functions have too.
+func borrowRole(ctx context.Context) error {
+	shop, err := world.fn.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: aws.String("slipway-shop")})
+	if err == nil {
+		world.role = *shop.Role
+	}
+	return err
 }
 
 // trust has the function fetch take the tests' git servers for real ones, whose certificate a known authority signed. Nothing is

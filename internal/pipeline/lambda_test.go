@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -95,7 +96,7 @@ func (f *lambdaApp) create() {
 	}
 	made, err := world.fn.CreateFunction(ctx, &lambda.CreateFunctionInput{
 		FunctionName: &f.function, Runtime: types.RuntimeProvidedal2023, Handler: aws.String("bootstrap"), Architectures: []types.Architecture{arch},
-		Role: aws.String("arn:aws:iam::000000000000:role/app"), Code: &types.FunctionCode{ZipFile: pack(t, "placeholder")}, Publish: true,
+		Role: &world.role, Code: &types.FunctionCode{ZipFile: pack(t, "placeholder")}, Publish: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -193,11 +194,11 @@ func TestLambdaFirstDeploymentBad(t *testing.T) {
 func TestLambdaFunctionMissing(t *testing.T) {
 	f := newLambdaApp(t)
 	settings := f.Environments["production"]
-	settings.Target.Function = "no-such-function"
+	settings.Target.Function = f.function + "-missing"
 	f.Environments["production"] = settings
 	f.apply()
 	d := f.deploy(f.version("one")).wants(deploy.Failed)
-	if !strings.Contains(d.Error, "target.function") || !strings.Contains(d.Error, "no-such-function") || d.Changed != nil {
+	if !strings.Contains(d.Error, "target.function") || !strings.Contains(d.Error, fmt.Sprintf("no Lambda function %q", f.function+"-missing")) || d.Changed != nil {
 		t.Errorf("error %q, changed %v", d.Error, d.Changed)
 	}
 }

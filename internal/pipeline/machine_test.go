@@ -112,7 +112,7 @@ func TestWarningPostDeploy(t *testing.T) {
 
 func TestHooks(t *testing.T) {
 	hooks := `hooks:
-  pre_deploy: [{script: 'echo pre >> "$SERVE/hooks"'}, {script: exit 9}, {function: no-such-function}, {event: Going Live}]
+  pre_deploy: [{script: 'echo pre >> "$SERVE/hooks"'}, {script: exit 9}, {function: outsider-hook}, {event: Going Live}]
   post_deploy: ['echo post >> "$SERVE/hooks"']
   on_failure: ['echo failure >> "$SERVE/hooks"']
   pre_rollback: ['echo back >> "$SERVE/hooks"']
@@ -120,7 +120,7 @@ func TestHooks(t *testing.T) {
 	a := newApp(t)
 	d := a.deploy(a.commit("one", config(hooks))).wants(deploy.Success)
 	log := strings.Join(d.Logs, "\n")
-	for _, want := range []string{"script exit 9: failed, which stops nothing", "function no-such-function: failed", "event Going Live: done"} {
+	for _, want := range []string{"script exit 9: failed, which stops nothing", "function outsider-hook: failed", "event Going Live: done"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the timeline lacks %q:\n%s", want, log)
 		}

@@ -138,13 +138,17 @@ func (a *app) next(serving string) {
 // hang is a function that never answers.
 const hang = "#!/bin/sh\nexec sleep 100\n"
 
-// machine is the state machine with another program for one of its functions.
+// machine is the state machine with another program for one of its functions, which keeps its role.
 func (a *app) machine(function, program string) string {
 	a.t.Helper()
 	name := a.name + "-" + function
+	replaced, err := world.fn.GetFunctionConfiguration(a.t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: aws.String("slipway-" + function)})
+	if err != nil {
+		a.t.Fatal(err)
+	}
 	fn, err := world.fn.CreateFunction(a.t.Context(), &lambda.CreateFunctionInput{
 		FunctionName: &name, Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"), Timeout: aws.Int32(60),
-		Role: aws.String("arn:aws:iam::000000000000:role/app"), Code: &lambdatypes.FunctionCode{ZipFile: zipped(a.t, map[string][]byte{"bootstrap": []byte(program)})},
+		Role: replaced.Role, Code: &lambdatypes.FunctionCode{ZipFile: zipped(a.t, map[string][]byte{"bootstrap": []byte(program)})},
 	})
 	if err != nil {
 		a.t.Fatal(err)

@@ -27,6 +27,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local"
 	"github.com/slipway-cd/slipway/internal/notify/notifytest"
 )
 
@@ -48,7 +49,14 @@ func newInbox(t *testing.T, name string) *inbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &inbox{t, client, *q.QueueUrl, a.Attributes["QueueArn"]}
+	arn := a.Attributes["QueueArn"]
+	policy := fmt.Sprintf(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": %q,
+		"Principal": {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}}]}`, arn)
+	_, err = client.SetQueueAttributes(t.Context(), &sqs.SetQueueAttributesInput{QueueUrl: q.QueueUrl, Attributes: map[string]string{"Policy": policy}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &inbox{t, client, *q.QueueUrl, arn}
 }
 
 // read takes what there is, each message's body.
@@ -254,7 +262,7 @@ func TestStatusesAreTold(t *testing.T) {
 	bus, topic := newInbox(t, "told-bus"), newInbox(t, "told-topic")
 	bus.onBus(a.name)
 	client := sns.NewFromConfig(world.cloud.Config())
-	made, err := client.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String("told")})
+	made, err := client.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String(local.Topic)})
 	if err != nil {
 		t.Fatal(err)
 	}

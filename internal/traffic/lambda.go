@@ -190,6 +190,10 @@ func (l *Lambda) alias(ctx context.Context, t deploy.Target) (route, error) {
 		}
 		return route{}, settingf("target.alias", err, "function %s has no alias %q; make it on a published version, or correct the setting in app.yaml and run slipway app apply", t.Function, t.Alias)
 	}
+	if deploy.IsDenied(err) {
+		return route{}, settingf("target.function", err, "%s isn't among the functions that Slipway may deploy; name all of them: make deploy TARGETS=%[1]s,... "+
+			"(on the local cloud: make up TARGETS=%[1]s)", t.Function)
+	}
 	if err != nil {
 		return route{}, deploy.Errorf(deploy.DeployFailed, "read alias "+t.Alias+" of function "+t.Function, "%w", err)
 	}

@@ -16,6 +16,7 @@ import threading
 import time
 import zipfile
 
+import roles
 from ministack.services import codebuild, s3
 from ministack.services import stepfunctions as machine
 
@@ -60,8 +61,8 @@ def run(build, project, variables):
     try:
         bucket, key = project["source"]["location"].split("/", 1)
         zipfile.ZipFile(io.BytesIO(s3._get_object_data(bucket, key))).extractall(folder)  # without the files' modes
-        keep = ("PATH", "HOME", "LANG", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        env = {name: os.environ[name] for name in keep if name in os.environ}
+        keep = ("PATH", "HOME", "LANG", "AWS_ENDPOINT_URL", "AWS_REGION")
+        env = {name: os.environ[name] for name in keep if name in os.environ} | roles.build_credentials(project)
         env |= variables | {"CODEBUILD_BUILD_ID": build["id"], "TMPDIR": folder, "SLIPWAY_CACHE": ""}
         spec = json.loads(project["source"]["buildspec"])
         for phase in PHASES:

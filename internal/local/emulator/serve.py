@@ -1,6 +1,6 @@
 """Starts MiniStack with what Slipway needs of AWS and MiniStack lacks.
 
-Six things are changed, all from outside, so that the package on disk stays as its authors published it:
+Seven things are changed, all from outside, so that the package on disk stays as its authors published it:
 
 - answers to functions leave at once: Nagle's algorithm made a warm invoke take 52 ms, of which 42 were a wait;
 - what a function has printed before it answered is all in its log, and nothing is waited for beyond that: MiniStack waits 50 ms for
@@ -10,7 +10,8 @@ Six things are changed, all from outside, so that the package on disk stays as i
   for failures in the end, as any asynchronous call does; MiniStack itself does so for Invoke alone;
 - an execution that is started again while it runs, with the same name and input, is that execution, as on AWS: whoever got no
   answer can ask again;
-- CodeBuild's builds run (builds.py).
+- CodeBuild's builds run (builds.py);
+- every call is judged by its caller's role as AWS judges it (roles.py).
 """
 import fcntl
 import json
@@ -132,6 +133,10 @@ machines._start_execution = start
 functions._invoke = invoke
 
 import builds  # noqa: E402,F401
+import roles  # noqa: E402,F401
+
+if os.environ.get("SLIPWAY_REQUESTS"):
+    import record  # noqa: E402,F401
 
 from ministack.app import main  # noqa: E402
 

@@ -19,6 +19,7 @@ const (
 	CallerName     Case = "who signed a request"
 	AliasAgain     Case = "an alias that is made again"
 	ServiceFaults  Case = "services that fail"
+	Roles          Case = "roles"
 )
 
 // Lack tells which engines lack a case, and why. An endpoint is asked for nothing that an engine here can't do: nobody knows what
@@ -36,6 +37,7 @@ var Lacks = []Lack{
 	{CallerName, []local.Engine{local.LocalStack, local.Remote}, "API Gateway tells a function no ARN"},
 	{AliasAgain, []local.Engine{local.LocalStack, local.Remote}, "its function URL answers 403 from then on"},
 	{ServiceFaults, []local.Engine{local.LocalStack, local.Remote}, "functions call it themselves, not through the proxy that fails"},
+	{Roles, []local.Engine{local.LocalStack, local.Remote}, "it doesn't judge what a function's role may do"},
 	{MachineTimeOut, []local.Engine{local.MiniStack, local.Remote}, "the machine's own TimeoutSeconds is not heeded"},
 }
 

@@ -34,14 +34,14 @@ func Engine() local.Engine {
 func Name(kind string) string { return kind + "-" + strings.ToLower(rand.Text()[:8]) }
 
 // Main runs a package's tests on one cloud that all share, once prepare has put into it what they need. What prepare gives back, if it
-// does, is called when they have run.
-func Main(m *testing.M, root string, prepare func(ctx context.Context, c *local.Cloud) (undo func(), err error)) {
-	MainThrough(m, root, nil, prepare)
+// does, is called when they have run. The checks come after the tests, and their errors fail the run.
+func Main(m *testing.M, root string, prepare func(ctx context.Context, c *local.Cloud) (undo func(), err error), checks ...func() error) {
+	MainThrough(m, root, nil, prepare, checks...)
 }
 
 // MainThrough is Main for tests whose functions call AWS through a proxy.
-func MainThrough(m *testing.M, root string, proxy *Faults, prepare func(ctx context.Context, c *local.Cloud) (undo func(), err error)) {
-	code, err := run(m, root, proxy, prepare)
+func MainThrough(m *testing.M, root string, proxy *Faults, prepare func(ctx context.Context, c *local.Cloud) (undo func(), err error), checks ...func() error) {
+	code, err := run(m, root, proxy, prepare, checks)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "the local cloud:", err)
 		code = 1
@@ -49,7 +49,7 @@ func MainThrough(m *testing.M, root string, proxy *Faults, prepare func(ctx cont
 	os.Exit(code)
 }
 
-func run(m *testing.M, root string, proxy *Faults, prepare func(context.Context, *local.Cloud) (func(), error)) (int, error) {
+func run(m *testing.M, root string, proxy *Faults, prepare func(context.Context, *local.Cloud) (func(), error), checks []func() error) (int, error) {
 	ctx, stop := context.WithTimeout(context.Background(), 10*time.Minute) // LocalStack's first start compiles it
 	defer stop()
 	cloud, err := start(ctx, root, proxy)
@@ -64,14 +64,19 @@ func run(m *testing.M, root string, proxy *Faults, prepare func(context.Context,
 	if err != nil {
 		return 0, err
 	}
-	return m.Run(), nil
+
+	code := m.Run()
+	for _, check := range checks {
+		err = errors.Join(err, check())
+	}
+	return code, err
 }
 
 // Start starts a private cloud of the engine that the environment names, or takes the one that runs there.
 func Start(ctx context.Context, root string) (*local.Cloud, error) { return start(ctx, root, nil) }
 
 func start(ctx context.Context, root string, proxy *Faults) (*local.Cloud, error) {
-	o := local.Options{Root: root, Engine: Engine(), Log: os.Getenv("SLIPWAY_TEST_LOG")}
+	o := local.Options{Root: root, Engine: Engine(), Log: os.Getenv("SLIPWAY_TEST_LOG"), Calls: true, StandIns: standIns}
 	if o.Engine == local.Remote {
 		var err error
 		if o.Remote, err = site(); err != nil {

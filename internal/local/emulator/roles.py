@@ -1,0 +1,159 @@
+"""Judges every call by its caller's role, as AWS does.
+
+MiniStack does so with AUTH=true: each function signs as its own role, signatures are checked, and identity and resource policies are
+evaluated. This module repairs the judgements that differ from AWS, refuses roles that a service may not assume, prints each refusal to
+the server's log, and records the calls.
+
+SLIPWAY_CALLS names a file that gets one JSON line for each distinct call: who, action, resource, allowed.
+SLIPWAY_STAND_INS is a JSON list of [pattern, replacement] for resources: what a test makes under a name of its own is judged as
+the resource that Slipway's policies name.
+"""
+import contextvars
+import json
+import os
+import re
+import sys
+import threading
+
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator as evaluator, lambda_runtime as runtime
+from ministack.core.responses import get_account_id
+from ministack.services import iam, lambda_svc as functions, stepfunctions as machines, sts
+
+MACHINE = "slipway"
+ALIAS = re.compile(r"^/[0-9-]+/functions/[^/]+/aliases/[^/]+$")
+STREAMS = ("logs:CreateLogStream", "logs:GetLogEvents", "logs:PutLogEvents")
+
+stand_ins = [(re.compile(pattern), name) for pattern, name in json.loads(os.environ.get("SLIPWAY_STAND_INS", "[]"))]
+calls = open(os.environ["SLIPWAY_CALLS"], "a", buffering=1) if os.environ.get("SLIPWAY_CALLS") else None
+seen, lock = set(), threading.Lock()
+session = runtime.execution_credentials
+code = contextvars.ContextVar("code", default=None)  # the S3 object that UpdateFunctionCode names
+
+
+def action_of(service, method, path, *rest, inner=iam_actions.extract_iam_action):
+    """MiniStack calls each operation on an alias ListAliases."""
+    if service == "lambda" and ALIAS.match(path):
+        return {"GET": "lambda:GetAlias", "PUT": "lambda:UpdateAlias", "DELETE": "lambda:DeleteAlias"}.get(method)
+    return inner(service, method, path, *rest)
+
+
+def resource_of(service, method, path, headers, body, query, region, account, inner=iam_actions.extract_resource_arn):
+    """Lambda judges a call with a qualifier on the version's or alias's own ARN, and UpdateFunctionCode reads S3 as its caller."""
+    arn = inner(service, method, path, headers, body, query, region, account)
+    if service != "lambda":
+        return arn
+    code.set(object_of(body) if method == "PUT" and path.endswith("/code") else None)
+    qualifier = query.get("Qualifier")
+    if isinstance(qualifier, list):
+        qualifier = qualifier[0] if qualifier else None
+    return f"{arn}:{qualifier}" if qualifier and ":function:" in arn and arn.count(":") == 6 else arn
+
+
+def object_of(body):
+    """The ARN of the S3 object in UpdateFunctionCode's body, or None."""
+    try:
+        given = json.loads(body or b"{}")
+    except ValueError:
+        return None
+    bucket, key = given.get("S3Bucket"), given.get("S3Key")
+    return f"arn:aws:s3:::{bucket}/{key}" if bucket and key else None
+
+
+def as_on_aws(action, resource, region):
+    """MiniStack judges a task token on "*", where AWS takes the state machine, and a log's stream on its group."""
+    if action.startswith("states:SendTask"):
+        return f"arn:aws:states:{region}:{get_account_id()}:stateMachine:{MACHINE}"
+    if action in STREAMS and ":log-stream:" not in resource:
+        return resource.removesuffix(":*") + ":log-stream:STREAM"
+    for pattern, name in stand_ins:
+        resource = pattern.sub(name, resource)
+    return resource
+
+
+def caller(key):
+    """The session's name, which is the function's; None for the account's own user."""
+    arn = (sts._sessions.get(key) or {}).get("Arn")
+    return arn.rsplit("/", 1)[-1] if arn else None
+
+
+def enforce(key, action, service, region, resource_arn="*", service_context=None, inner=evaluator.enforce):
+    """Judges one call, and what Lambda does in its name."""
+    resource = as_on_aws(action, resource_arn, region)
+    denied = judge(inner, key, action, service, region, resource, service_context)
+    if not denied and action == "lambda:UpdateFunctionCode" and code.get():
+        denied = judge(inner, key, "s3:GetObject", "s3", region, code.get(), None)
+    return denied
+
+
+def judge(inner, key, action, service, region, resource, context):
+    denied = inner(key, action, service, region, resource, context)
+    who = caller(key)
+    if who and not isinstance(denied, evaluator.AuthError):
+        note(who, action, resource, not denied)
+    return denied
+
+
+def note(who, action, resource, allowed):
+    """Records a call, and prints one that was refused."""
+    if not allowed:
+        print(f"refused: {who} may not {action} on {resource}", file=sys.stderr, flush=True)
+    if not calls:
+        return
+    call = (who, action, resource, allowed)
+    with lock:
+        if call not in seen:
+            seen.add(call)
+            calls.write(json.dumps(dict(zip(("who", "action", "resource", "allowed"), call))) + "\n")
+
+
+def assume(role_arn, service, source):
+    """Raises an error where a role's trust policy doesn't let a service assume it for the resource source."""
+    account, name = source.split(":")[4], role_arn.rsplit("/", 1)[-1]
+    role = iam._roles.get_scoped(account, None, name) or {}
+    policy = role.get("AssumeRolePolicyDocument") or "{}"
+    policy = json.loads(policy) if isinstance(policy, str) else policy
+    context = evaluator.EvalContext(
+        principal_arn=service, principal_type="Service", principal_account=account, action="sts:AssumeRole", resource_arn=role_arn,
+        region="", service_context={"aws:sourceaccount": account, "aws:sourcearn": source})
+    for statement in policy.get("Statement", []):
+        if (statement.get("Effect") == "Allow" and evaluator._service_principal_matches(statement.get("Principal"), service)
+                and evaluator._conditions_met(statement.get("Condition", {}), context)):
+            return
+    raise PermissionError(f"The role {name} cannot be assumed by {service}")
+
+
+def credentials(config):
+    """What a function signs with."""
+    assume(config.get("Role", ""), "lambda.amazonaws.com", config["FunctionArn"])
+    return session(config)
+
+
+def build_credentials(project):
+    """What a build signs with: the project's role."""
+    source = project["arn"]
+    assume(project["serviceRole"], "codebuild.amazonaws.com", source)
+    return session({
+        "Role": project["serviceRole"], "FunctionName": project["name"] + "-builds",
+        "FunctionArn": source.replace(":codebuild:", ":lambda:").replace(":project/", ":function:")})
+
+
+def start(data, inner=machines._start_execution):
+    """Step Functions assumes the machine's role for each execution."""
+    arn = machines._resolve_state_machine_arn(data.get("stateMachineArn", "")) or ""
+    machine = machines._state_machines.get(arn)
+    try:
+        if machine:
+            assume(machine["roleArn"], "states.amazonaws.com", arn)
+    except PermissionError as error:
+        return machines.error_response_json("AccessDeniedException", str(error), 400)
+    return inner(data)
+
+
+machines._start_execution = start
+runtime.execution_credentials = functions.execution_credentials = credentials
+iam_actions.extract_iam_action = action_of
+iam_actions.extract_resource_arn = resource_of
+evaluator.enforce = enforce
+# Calls go over TLS on AWS, which the policies of the bucket and of the queues demand; here none does.
+app.pin_request_origin = lambda address, _, inner=evaluator.pin_request_origin: inner(address, True)

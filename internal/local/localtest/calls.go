@@ -1,0 +1,137 @@
+package localtest
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/slipway-cd/slipway/internal/local"
+)
+
+// standIns has MiniStack judge what tests make under names of [Name] as what Slipway's policies name: the target, and executions of
+// the machine.
+var standIns = [][2]string{
+	{`:function:app-[a-z0-9]{8}-[0-9]+(-[a-z]+)?`, ":function:slipway-shop"},
+	{`:(execution|stateMachine):app-[a-z0-9]{8}-[0-9]+(-[a-z]+)?`, `:\1:slipway`},
+}
+
+// Call is what a role did: an action on a resource.
+type Call struct {
+	Who, Action, Resource string
+	Allowed               bool
+}
+
+// Calls returns each distinct call that the cloud's roles have made so far. Engines that don't judge roles have none.
+func Calls(c *local.Cloud) ([]Call, error) {
+	file, err := os.Open(filepath.Join(c.State, local.CallsFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+
+	var calls []Call
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		var call Call
+		if err := json.Unmarshal(lines.Bytes(), &call); err != nil {
+			return nil, fmt.Errorf("%s: %q: %w", file.Name(), lines.Text(), err)
+		}
+		calls = append(calls, call)
+	}
+	return calls, nil
+}
+
+// Trust returns the trust policy of a role that a service may assume.
+func Trust(service string) string {
+	return fmt.Sprintf(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": %q},
+		"Condition": {"StringEquals": {"aws:SourceAccount": %q}}}]}`, service+".amazonaws.com", account)
+}
+
+const account = "000000000000"
+
+// Role makes an IAM role with a trust policy and one inline policy, and returns its ARN. A policy of "" leaves it without permissions.
+func Role(ctx context.Context, c *local.Cloud, name, trust, policy string) (string, error) {
+	if _, err := callIAM(ctx, c, url.Values{"Action": {"CreateRole"}, "RoleName": {name}, "AssumeRolePolicyDocument": {trust}}); err != nil {
+		return "", err
+	}
+	arn := "arn:aws:iam::" + account + ":role/" + name
+	if policy == "" {
+		return arn, nil
+	}
+	_, err := callIAM(ctx, c, url.Values{"Action": {"PutRolePolicy"}, "RoleName": {name}, "PolicyName": {"work"}, "PolicyDocument": {policy}})
+	return arn, err
+}
+
+// User makes an IAM user without any permission, and returns its key.
+func User(ctx context.Context, c *local.Cloud, name string) (aws.CredentialsProvider, error) {
+	if _, err := callIAM(ctx, c, url.Values{"Action": {"CreateUser"}, "UserName": {name}}); err != nil {
+		return nil, err
+	}
+	text, err := callIAM(ctx, c, url.Values{"Action": {"CreateAccessKey"}, "UserName": {name}})
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		ID     string `xml:"CreateAccessKeyResult>AccessKey>AccessKeyId"`
+		Secret string `xml:"CreateAccessKeyResult>AccessKey>SecretAccessKey"`
+	}
+	if err := xml.Unmarshal(text, &answer); err != nil {
+		return nil, err
+	}
+	return credentials.NewStaticCredentialsProvider(answer.ID, answer.Secret, ""), nil
+}
+
+// callIAM makes one signed call. It saves the SDK's IAM module, which nothing else needs.
+func callIAM(ctx context.Context, c *local.Cloud, form url.Values) (answer []byte, err error) {
+	form.Set("Version", "2010-05-08")
+	body := form.Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint(), strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if err := Sign(ctx, c, request, []byte(body), "iam"); err != nil {
+		return nil, err
+	}
+
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if answer, err = io.ReadAll(response.Body); err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("iam %s: %s: %s", form.Get("Action"), response.Status, answer)
+	}
+	return answer, nil
+}
+
+// Sign signs a request with the cloud's own key, which may do everything, for a service that the program has no client of.
+func Sign(ctx context.Context, c *local.Cloud, request *http.Request, body []byte, service string) error {
+	key, err := c.Config().Credentials.Retrieve(ctx)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(body)
+	return v4.NewSigner().SignHTTP(ctx, key, request, hex.EncodeToString(sum[:]), service, c.Config().Region, time.Now())
+}
