@@ -19,7 +19,7 @@ FUNCTIONS := bin/functions
 ARM64 := --context arch=arm64 --context functionsDir=bin/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo up down template cloud bench bench-flags oracle engines moved test-api test-localstack test-endpoint cloud-tests emulator test-sam sam-validate fuzz synth deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
+.PHONY: help check test demo up down template cloud bench bench-flags oracle engines moved test-api wire test-localstack test-endpoint cloud-tests emulator test-sam sam-validate fuzz synth preflight deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -27,8 +27,8 @@ help: ## say what there is to make
 demo: cloud ## five commits of a real app through the whole pipeline, on this machine, in a minute
 	@bin/local demo
 
-up: cloud ## start the local cloud with Slipway in it, and leave it running
-	@bin/local up
+up: cloud ## start the local cloud with Slipway in it, and leave it running; TARGETS=a,b names your own functions that it may deploy
+	@bin/local up $(TARGETS)
 
 down: bin/local ## stop the local cloud
 	@bin/local down
@@ -51,6 +51,13 @@ test-api: builds ## the running API against its OpenAPI document, by schemathesi
 CLOUD_TESTS := ./internal/store ./internal/logs ./internal/secret ./internal/source
 PIPELINE_TESTS := .
 TOLD := awk '$$1 == "exit" { failed = failed || $$2; next } /^(ok|FAIL|panic:|the local cloud:|\#)|^ *--- FAIL|left out on|\.go:[0-9]+:/ { print; fflush() } END { exit failed }'
+
+# These make the functions use nearly all of their operations; each run of the pipeline's tests is checked the same way.
+WIRE_TESTS := ^(TestRolesOfScripts|TestLambdaTarget|TestTargetIsGone|TestStatusesAreTold|TestCodeBuild|TestCodeBuildSecrets|TestReleaseFlags|TestKilledForApplications|TestHooks|TestEventDoors|TestWebhookDoor|TestPipelineJob|TestFetched|TestEndedRule|TestConsole|TestCLI)$$
+
+wire: builds ## what the functions send, against AWS's own service models as botocore has them (a part of make test)
+	@$(GO) test -count=1 -v -parallel 6 -run '$(WIRE_TESTS)' ./internal/pipeline > .slipway/wire.log 2>&1; result=$$?; \
+		grep -E '^(ok|FAIL|the local cloud:)|requests of|^ *--- FAIL|^slipway-' .slipway/wire.log; exit $$result
 
 test-localstack: builds ## the cloud's tests on LocalStack, the stricter judge (Python 3.12, Java 17, Maven; half a gigabyte, once)
 	@bin/local localstack
@@ -107,11 +114,24 @@ shop:
 synth: bin/synth functions shop ## the CloudFormation templates, into cdk.out
 	@bin/synth -o cdk.out
 
-deploy: ## Slipway into your AWS account and region (arm64); TARGETS=a,b names the functions that it may deploy
-	@$(MAKE) -j2 bin/synth tools
+# What make deploy deploys: the functions for arm64, and the targets that it names.
+SYNTH_ARGS = -c arch=arm64 -c functionsDir=bin/arm64 $(if $(TARGETS),-c targets=$(TARGETS))
+
+preflight: ## check credentials, region, targets and limits for make deploy (TARGETS=a,b as there); nothing is changed
+	@$(MAKE) bin/synth
 	@GOOS=linux GOARCH=arm64 $(MAKE) FUNCTIONS=bin/arm64 functions shop
+	@bin/synth -o cdk.out $(SYNTH_ARGS)
+	@$(GO) run ./cmd/preflight $(TARGETS)
+
+deploy: ## Slipway into your AWS account and region (arm64); TARGETS=a,b names the functions that it may deploy; DRY_RUN=1 only checks
+	@$(MAKE) preflight
+ifdef DRY_RUN
+	@echo "DRY_RUN is set: nothing was deployed."
+else
+	@$(MAKE) tools
 	.slipway/node/node_modules/.bin/cdk bootstrap $(ARM64) $(if $(TARGETS),--context targets=$(TARGETS))
 	.slipway/node/node_modules/.bin/cdk deploy Slipway $(ARM64) $(if $(TARGETS),--context targets=$(TARGETS))
+endif
 
 # The demo's deployments test and build the shop without a network: what they compile again and again is compiled here first.
 rehearsal:

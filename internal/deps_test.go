@@ -37,6 +37,7 @@ var may = map[string][]string{
 	"problem":      {},
 	"api":          {"board", "deploy", "flag", "launch", "problem", "strict"},
 	"local":        {"local/emulator"},
+	"preflight":    {"deploy"},
 	"asl":          {"deploy"},
 	"boot":         {"deploy", "pipeline", "retry", "store"},
 }
