@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 )
 
 // checkout makes a repository's root with what Deploy reads, for a test to change.
@@ -261,4 +263,36 @@ func get(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestTargets: a function that make up is told of is named by each policy that names the example app's, and by nothing else.
+func TestTargets(t *testing.T) {
+	cloud := start(t, local.Options{Targets: []string{"mine", "yours"}})
+	if _, err := cloud.Deploy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"Action": {"GetTemplate"}, "Version": {"2010-05-15"}, "StackName": {local.SlipwayStack}}.Encode()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, cloud.Endpoint()+"/", strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if err := localtest.Sign(t.Context(), cloud, request, []byte(form), "cloudformation"); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s %v: %s", response.Status, err, text)
+	}
+	want := strings.Count(string(text), ":function:slipway-shop")
+	for _, name := range []string{"mine", "yours"} {
+		if got := strings.Count(string(text), ":function:"+name); got != want || want < 6 {
+			t.Errorf("%s is named %d times, the example app %d times", name, got, want)
+		}
+	}
 }
