@@ -27,17 +27,6 @@ type oneRecord struct {
 	head deploy.Head
 }
 
-func cloned[T any](v T) (to T) {
-	text, err := json.Marshal(v)
-	if err == nil {
-		err = json.Unmarshal(text, &to)
-	}
-	if err != nil {
-		panic(err)
-	}
-	return to
-}
-
 // seat is one function's way to the table, which may be cut.
 type seat struct {
 	*oneRecord
@@ -53,7 +42,7 @@ func (s *seat) Deployment(context.Context, string) (*deploy.Deployment, error) {
 	if s.cut.Load() {
 		return nil, errCut
 	}
-	d := cloned(s.d)
+	d := copyOf(s.d)
 	return &d, nil
 }
 
@@ -73,17 +62,17 @@ func (s *seat) Update(_ context.Context, d *deploy.Deployment, change func(*depl
 		}
 		if d.Version == s.d.Version {
 			d.Version++
-			s.d = cloned(*d)
+			s.d = copyOf(*d)
 			return nil
 		}
-		*d = cloned(s.d)
+		*d = copyOf(s.d)
 	}
 }
 
 func (s *seat) Head(context.Context, string, string) (*deploy.Head, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := cloned(s.head)
+	h := copyOf(s.head)
 	return &h, nil
 }
 
@@ -99,7 +88,7 @@ func (s *seat) Place(ctx context.Context, app, environment, id string) (*deploy.
 func (s *seat) Change(_ context.Context, _, _ string, decide func(*deploy.Head, func(string) (*deploy.Deployment, error)) error, _ *deploy.Place) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h, d := cloned(s.head), cloned(s.d)
+	h, d := copyOf(s.head), copyOf(s.d)
 	if err := decide(&h, func(string) (*deploy.Deployment, error) { return &d, nil }); err != nil {
 		return err
 	}
