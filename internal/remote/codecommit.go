@@ -31,7 +31,9 @@ func (f *Fetcher) codeCommit(ctx context.Context, repository string, limits Limi
 	if err != nil {
 		return nil, deploy.Errorf(deploy.Internal, "fetch", "credentials for CodeCommit: %w", err)
 	}
-	return newHTTP(u, signed(c, f.Region, u.Host, u.Path, time.Now()), f.dialer(limits)), nil
+	server := newHTTP(u, signed(c, f.Region, u.Host, u.Path, time.Now()), f.dialer(limits))
+	server.repository = repository
+	return server, nil
 }
 
 // signed makes the user and password that CodeCommit takes from git: the access key, with the session's token behind a %, and

@@ -65,8 +65,12 @@ func TestCodeCommit(t *testing.T) {
 		f.Credentials = credentials.NewStaticCredentialsProvider(keys.AccessKeyID, secret, session.SessionToken)
 		r := remote.Request{Source: deploy.Source{Type: deploy.SourceCodeCommit, Repository: "shop"}, Commit: tip, Branch: "main", Verify: true}
 		got := seen{}
-		if err := f.Fetch(t.Context(), r, got.add); deploy.KindOf(err) != kind || (kind == "") != (got["v"] == "644 0 1") {
+		err := f.Fetch(t.Context(), r, got.add)
+		if deploy.KindOf(err) != kind || (kind == "") != (got["v"] == "644 0 1") {
 			t.Errorf("%v, %v", got, err)
+		}
+		if err != nil && (deploy.FieldOf(err) != "source.repository" || !strings.Contains(err.Error(), "name shop among repositories in cdk.json")) {
+			t.Errorf("refused: %v; want what to do", err)
 		}
 	}
 }

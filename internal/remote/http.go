@@ -20,9 +20,10 @@ import (
 
 // smart is a repository over git's smart HTTP protocol.
 type smart struct {
-	base   *url.URL
-	auth   credentials
-	client *http.Client
+	base       *url.URL
+	auth       credentials
+	client     *http.Client
+	repository string // of CodeCommit, which is asked by the function's own role; "" elsewhere
 }
 
 // credentials are HTTP's basic ones; the zero value is none.
@@ -118,6 +119,9 @@ func (s *smart) do(ctx context.Context, method string, u *url.URL, body io.Reade
 // judge turns an answer that is no git server's into an error that says whose mistake it is.
 func (s *smart) judge(answer *http.Response, want string) error {
 	switch code := answer.StatusCode; {
+	case s.repository != "" && (code == http.StatusUnauthorized || code == http.StatusForbidden):
+		return deploy.FieldErrorf("source.repository", "CodeCommit refuses Slipway's role (HTTP %d); name %s among repositories in cdk.json and deploy Slipway again",
+			code, s.repository)
 	case code == http.StatusUnauthorized && s.auth == (credentials{}):
 		return deploy.FieldErrorf("source.token", "%s wants one (HTTP 401)", s.base.Host)
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
