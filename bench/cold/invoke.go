@@ -14,6 +14,7 @@ import (
 
 	"github.com/slipway-cd/slipway/bench/rig"
 	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 )
 
 // invoke measures what a caller of a cold function waits for: a first invocation on the local cloud, with the unpacking and
@@ -25,6 +26,10 @@ func invoke(ctx context.Context, bins []*binary, runs int) error {
 	}
 	defer cloud.Stop() //nolint:errcheck // what was measured counts
 	client := lambda.NewFromConfig(cloud.Config())
+	role, err := localtest.Role(ctx, cloud, "cold", localtest.Trust("lambda"), "")
+	if err != nil {
+		return err
+	}
 	type made struct {
 		*binary
 		function string
@@ -41,7 +46,7 @@ func invoke(ctx context.Context, bins []*binary, runs int) error {
 		}
 		for n := range runs {
 			f := made{b, fmt.Sprintf("cold-%d-%d", i, n)}
-			if err := create(ctx, client, f.function, code); err != nil {
+			if err := create(ctx, client, f.function, role, code); err != nil {
 				return err
 			}
 			all = append(all, f)
@@ -59,7 +64,7 @@ func invoke(ctx context.Context, bins []*binary, runs int) error {
 	return nil
 }
 
-func create(ctx context.Context, client *lambda.Client, name string, code []byte) error {
+func create(ctx context.Context, client *lambda.Client, name, role string, code []byte) error {
 	arch := types.ArchitectureX8664
 	if runtime.GOARCH == "arm64" {
 		arch = types.ArchitectureArm64
@@ -71,7 +76,7 @@ func create(ctx context.Context, client *lambda.Client, name string, code []byte
 	variables["SLIPWAY_RUNNER"], variables["SLIPWAY_GITHUB_URL"] = "function", "https://api.github.com"
 	_, err := client.CreateFunction(ctx, &lambda.CreateFunctionInput{
 		FunctionName: &name, Runtime: types.RuntimeProvidedal2023, Handler: aws.String(bootstrap), Architectures: []types.Architecture{arch},
-		Role: aws.String("arn:aws:iam::000000000000:role/cold"), Code: &types.FunctionCode{ZipFile: code},
+		Role: &role, Code: &types.FunctionCode{ZipFile: code},
 		Environment: &types.Environment{Variables: variables}, Timeout: aws.Int32(20),
 	})
 	return err

@@ -40,8 +40,12 @@ func twin(ctx context.Context, r *rig.Rig, idle string) (arn string, err error) 
 	}
 	client := lambda.NewFromConfig(r.Cloud.Config())
 	for _, arn := range slices.Sorted(maps.Keys(functions)) {
+		replaced, err := client.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &arn})
+		if err != nil {
+			return "", err
+		}
 		made, err := client.CreateFunction(ctx, &lambda.CreateFunctionInput{
-			FunctionName: aws.String(functions[arn]), Role: ours.RoleArn, Runtime: types.RuntimeProvidedal2023,
+			FunctionName: aws.String(functions[arn]), Role: replaced.Role, Runtime: types.RuntimeProvidedal2023,
 			Handler: aws.String("bootstrap"), Code: &types.FunctionCode{ZipFile: code}, Timeout: aws.Int32(60), MemorySize: aws.Int32(512),
 		})
 		if err != nil {
