@@ -59,7 +59,7 @@ func (d *Deployment) Before(t Target, read func(id string) (*Deployment, error))
 // whyNoneBefore says what served before d where that was no release.
 func (d *Deployment) whyNoneBefore() string {
 	if d.Previous != nil && d.Previous.Deployment == "" && d.Previous.TargetVersion != "" {
-		return fmt.Sprintf("before it served %s, which Slipway did not put there", d.Previous.FunctionVersion)
+		return fmt.Sprintf("before it served %s, which Slipway did not put there", d.Previous.Name())
 	}
 	return "it was the first in its environment, or everything before it was undone"
 }

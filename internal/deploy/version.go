@@ -25,8 +25,8 @@ func (v FunctionVersion) Is(w FunctionVersion) bool {
 		sameOrUnknown(v.TargetCodeSHA256, w.TargetCodeSHA256)
 }
 
-// String names the version and its function.
-func (v FunctionVersion) String() string {
+// Name names the version and its function.
+func (v FunctionVersion) Name() string {
 	if v.TargetFunction == "" {
 		return "version " + v.TargetVersion
 	}
@@ -76,7 +76,7 @@ func (s Serving) Same(w Serving) bool {
 
 // String names the versions and their shares of traffic.
 func (s Serving) String() string {
-	text := s.FunctionVersion.String()
+	text := s.Name()
 	if others := s.OtherVersions(); others != "" {
 		text += " with " + others
 	}

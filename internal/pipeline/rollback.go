@@ -303,7 +303,7 @@ func (r *Rollback) ready(ctx context.Context, d *deploy.Deployment, way *wayBack
 		return "", deploy.Errorf(deploy.RollbackFailed, "publish the release again", "%w; that is why: %w", failed, err)
 	}
 	way.publishedAs(version)
-	return fmt.Sprintf("%v: the release was published again as %s", err, version), nil
+	return fmt.Sprintf("%v: the release was published again as %s", err, version.Name()), nil
 }
 
 // move points the target to the release's version. The way back of a failed deployment takes back its own change, and nothing that

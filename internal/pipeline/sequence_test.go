@@ -24,17 +24,6 @@ type table struct {
 	records map[string][]byte
 }
 
-func copyOf[T any](v T) (c T) {
-	text, err := json.Marshal(v)
-	if err == nil {
-		err = json.Unmarshal(text, &c)
-	}
-	if err != nil {
-		panic(err)
-	}
-	return c
-}
-
 func encoded(v any) []byte {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -186,7 +175,7 @@ func (a *account) Find(_ context.Context, t deploy.Target, v deploy.FunctionVers
 			return has, nil
 		}
 	}
-	return v, deploy.Errorf(deploy.NotFound, "", "%s is gone", v)
+	return v, deploy.Errorf(deploy.NotFound, "", "%s is gone", v.Name())
 }
 
 func (a *account) Publish(_ context.Context, t deploy.Target, artifact deploy.Artifact, description string) (deploy.FunctionVersion, error) {
@@ -242,7 +231,9 @@ func (l *line) desk() pipeline.Desk {
 	return pipeline.Desk{Records: l.store, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { l.clock = l.clock.Add(time.Millisecond); return l.clock }}
 }
 
-func (l *line) shop() pipeline.Workshop { return pipeline.Workshop{Desk: l.desk(), Secrets: noSecrets{}} }
+func (l *line) shop() pipeline.Workshop {
+	return pipeline.Workshop{Desk: l.desk(), Secrets: noSecrets{}}
+}
 
 // noSecrets resolves the variables of environments that have none.
 type noSecrets struct{}

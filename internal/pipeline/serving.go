@@ -59,7 +59,7 @@ func liveScript(known *deploy.Live) (*deploy.Live, string, error) {
 	if known.TargetVersion == "" {
 		return known, "", nil
 	}
-	return &deploy.Live{}, fmt.Sprintf("the environment has a script target by now; its last release was %s, which is no release to go back to from here", known.FunctionVersion), nil
+	return &deploy.Live{}, fmt.Sprintf("the environment has a script target by now; its last release was %s, which is no release to go back to from here", known.Name()), nil
 }
 
 // published is the error of an alias that points to no published version.
@@ -189,7 +189,7 @@ func served(l *deploy.Live, s deploy.Serving) *deploy.Live {
 
 // liveText describes what serves.
 func liveText(l *deploy.Live) string {
-	text := l.FunctionVersion.String()
+	text := l.Name()
 	if l.OtherVersions != "" {
 		text += " with " + l.OtherVersions
 	}

@@ -94,7 +94,7 @@ func (l *Lambda) Find(ctx context.Context, t deploy.Target, v deploy.FunctionVer
 	found := deploy.FunctionVersion{TargetFunction: unqualified(aws.ToString(c.FunctionArn)), TargetVersion: v.TargetVersion, TargetCodeSHA256: aws.ToString(c.CodeSha256)}
 	switch op := "find version " + v.TargetVersion + " of function " + t.Function; {
 	case !deploy.SameFunction(found.TargetFunction, v.TargetFunction):
-		return v, deploy.Errorf(deploy.NotFound, op, "the release is %s", v)
+		return v, deploy.Errorf(deploy.NotFound, op, "the release is %s", v.Name())
 	case !found.Is(v):
 		return v, deploy.Errorf(deploy.NotFound, op, "its code has SHA-256 %s, the release's has %s", found.TargetCodeSHA256, v.TargetCodeSHA256)
 	}
