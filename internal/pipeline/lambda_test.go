@@ -186,7 +186,7 @@ func TestLambdaFirstDeploymentBad(t *testing.T) {
 	f := newLambdaApp(t)
 	d := f.deploy(f.version("bad")).wants(deploy.Failed)
 	f.answers("placeholder")
-	if d.Dirty || !strings.Contains(strings.Join(d.Logs, "\n"), "there before Slipway") {
+	if d.Dirty || !strings.Contains(strings.Join(d.Logs, "\n"), "which is no release of this environment") {
 		t.Errorf("dirty %v, timeline:\n%s", d.Dirty, strings.Join(d.Logs, "\n"))
 	}
 }

@@ -388,7 +388,7 @@ func backTo(to *deploy.Live) string {
 	case to.Deployment != "":
 		return fmt.Sprintf("back to %s of %s", deploy.ShortCommit(to.CommitSHA), to.Deployment)
 	case to.TargetVersion != "":
-		return fmt.Sprintf("there is no earlier release; back to version %s, which was there before Slipway", to.TargetVersion)
+		return "there is no earlier release; back to " + liveText(to)
 	}
 	return "there is no earlier release"
 }

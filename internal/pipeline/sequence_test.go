@@ -63,10 +63,10 @@ func (s *table) Update(ctx context.Context, d *deploy.Deployment, change func(*d
 	return nil
 }
 
-func (s *table) Head(context.Context, string, string) (*deploy.Head, error) {
+func (s *table) Head(_ context.Context, _, environment string) (*deploy.Head, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := &deploy.Head{App: "shop", Environment: "production"}
+	h := &deploy.Head{App: "shop", Environment: environment}
 	if s.head == nil {
 		return h, nil
 	}
@@ -215,13 +215,14 @@ type line struct {
 	clock  time.Time
 	script strings.Builder // what was done, for who reads why it failed
 	serial byte
+	name   string // of the environment
 }
 
 func newLine(t *testing.T) *line {
 	l := &line{t: t, store: &table{records: map[string][]byte{}}, lambda: &account{functions: map[string]*function{}}, clock: time.Date(2026, 11, 27, 8, 0, 0, 0, time.UTC)}
 	l.lambda.add("fa")
 	l.lambda.add("fb")
-	l.target = deploy.Target{Type: deploy.TargetLambda, Function: "fa", Alias: "live"}
+	l.target, l.name = deploy.Target{Type: deploy.TargetLambda, Function: "fa", Alias: "live"}, "production"
 	return l
 }
 
@@ -255,11 +256,11 @@ func (l *line) begin(action deploy.Action) *deploy.Deployment {
 	l.t.Helper()
 	l.serial++
 	l.clock = l.clock.Add(time.Second)
-	d := deploy.New(deploy.NewID(l.clock, []byte{0, 0, 0, 0, l.serial}), action, "shop", "production", l.clock)
+	d := deploy.New(deploy.NewID(l.clock, []byte{0, 0, 0, 0, l.serial}), action, "shop", l.name, l.clock)
 	d.Status, d.Plan = deploy.Running, deploy.AllAtOnce()
 	d.Settings = &deploy.Settings{Target: l.target, URL: "http://127.0.0.1:1"}
 	d.Health = deploy.Health{Path: "/health", TimeoutSeconds: 2, Successes: 1}
-	err := l.store.Change(l.t.Context(), "", "", func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
+	err := l.store.Change(l.t.Context(), "shop", l.name, func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
 		adm := h.Admit(deploy.Turn{Deployment: d.ID, Action: action}, l.clock)
 		if !adm.Granted {
 			return fmt.Errorf("no turn for %s: %+v", d.ID, adm)
@@ -284,7 +285,7 @@ func (l *line) deploy(letter byte, healthy bool) *deploy.Deployment {
 	d.Config = &deploy.Config{RollbackEnabled: true}
 	l.store.put(d)
 	l.note("deploy %c to %s, healthy %v: %s", letter, l.target.Function, healthy, d.ID)
-	st := pipeline.State{Deployment: d.ID, App: "shop", Environment: "production", Action: deploy.Deploy, Fence: d.Fence}
+	st := pipeline.State{Deployment: d.ID, App: "shop", Environment: l.name, Action: deploy.Deploy, Fence: d.Fence}
 	code := release(d.CommitSHA).Artifacts[0].CodeSHA256()
 	check := l.check(func(serves string) bool { return healthy || serves != code })
 	for _, stage := range []pipeline.Stage{l.deployStage(), l.shift(), check, l.settle()} {
@@ -321,7 +322,7 @@ func (l *line) goBack(to string) (*deploy.Deployment, error) {
 	l.note("rollback to %q: %s", to, d.ID)
 	d.RollbackTo = to
 	l.store.put(d)
-	st := pipeline.State{Deployment: d.ID, App: "shop", Environment: "production", Action: deploy.Rollback, Fence: d.Fence}
+	st := pipeline.State{Deployment: d.ID, App: "shop", Environment: l.name, Action: deploy.Rollback, Fence: d.Fence}
 	check := l.check(func(string) bool { return true })
 	err := l.run(l.rollback(), &st)
 	if err == nil {
@@ -384,7 +385,7 @@ func (l *line) ended(id string) *deploy.Deployment {
 
 func (l *line) head() *deploy.Head {
 	l.t.Helper()
-	h, err := l.store.Head(l.t.Context(), "", "")
+	h, err := l.store.Head(l.t.Context(), "shop", l.name)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -530,5 +531,44 @@ func (l *line) disturb(random *rand.Rand) {
 		}
 		l.note("  before %s:", call)
 		l.move(1+random.IntN(versions), 1+random.IntN(versions), share)
+	}
+}
+
+// TestAliasOfAnotherEnvironment has two environments on one alias, as apps of before may: a failing deployment of the one leaves the
+// other's release, and the first release of the one says whose it replaces.
+func TestAliasOfAnotherEnvironment(t *testing.T) {
+	blue, green := newLine(t), newLine(t)
+	green.lambda, green.store.records, green.serial, green.name = blue.lambda, blue.store.records, 100, "green"
+	first := blue.deploy('a', true)
+
+	// Green goes live while blue is checked.
+	var second *deploy.Deployment
+	blue.lambda.disturb = func(call string) {
+		if call == "Probe" {
+			blue.lambda.disturb = nil
+			begin, own := blue.lambda.begin, blue.lambda.own
+			second = green.deploy('b', true)
+			blue.lambda.begin, blue.lambda.own = begin, own
+		}
+	}
+	failed := blue.deploy('c', false)
+	green.truth(second)
+	blue.truth(failed)
+	if second.Status != deploy.Success || failed.Status != deploy.Failed || failed.Dirty || blue.head().Live.Deployment != "" {
+		t.Errorf("green is %s, blue %s, dirty %v, live %+v", second.Status, failed.Status, failed.Dirty, blue.head().Live)
+	}
+	log := strings.Join(append(second.Logs, failed.Logs...), "\n")
+	for _, words := range []string{
+		fmt.Sprintf("alias live serves version 3 of fa, the release cccccccc of %s to production of shop", failed.ID),
+		fmt.Sprintf("alias live serves version 4 of fa, the release bbbbbbbb of %s to green of shop: somebody else moved it, so it stays", second.ID),
+	} {
+		if !strings.Contains(log, words) {
+			t.Errorf("the timelines lack %q:\n%s", words, log)
+		}
+	}
+
+	back, err := blue.goBack("")
+	if blue.truth(back); err != nil || back.RollbackTo != first.ID {
+		t.Errorf("a rollback by hand leads to %q, %v", back.RollbackTo, err)
 	}
 }

@@ -11,6 +11,9 @@ import (
 // latest is the version of a function that every code update changes. It is no release, and can't be gone back to.
 const latest = "$LATEST"
 
+// noRelease describes a version that none of the environment's deployments put live.
+const noRelease = ", which is no release of this environment"
+
 // maxBack is how many releases recognize looks back.
 const maxBack = 20
 
@@ -44,12 +47,13 @@ func liveNow(ctx context.Context, records Records, h *deploy.Head, targets Targe
 		return served(known, serving), "", nil
 	case d.Repairs != "" && known.Deployment != "" && deploy.SameFunction(known.TargetFunction, t.Function):
 		return known, "", nil // what left the environment dirty left the target anywhere
-	case h.Live == nil:
-		return served(&deploy.Live{}, serving), mixNote(t, serving), nil
 	}
 	found, what, err := recognize(ctx, records, h, serving)
 	if err != nil {
 		return nil, "", err
+	}
+	if h.Live == nil {
+		return found, firstNote(t, serving, what), nil
 	}
 	return found, foundNote(t, known, what), nil
 }
@@ -72,11 +76,12 @@ func published(t deploy.Target, s deploy.Serving) error {
 			"aws lambda publish-version --function-name %[2]s, then aws lambda update-alias --function-name %[2]s --name %[1]s --function-version N", t.Alias, t.Function)}
 }
 
-func mixNote(t deploy.Target, s deploy.Serving) string {
-	if len(s.Others) == 0 {
+// firstNote says what serves before an environment's first release; nothing where it is one version from before Slipway.
+func firstNote(t deploy.Target, s deploy.Serving, what string) string {
+	if len(s.Others) == 0 && strings.HasSuffix(what, noRelease) {
 		return ""
 	}
-	return fmt.Sprintf("alias %s serves %s, which Slipway did not set", t.Alias, s)
+	return fmt.Sprintf("alias %s serves %s", t.Alias, what)
 }
 
 // foundNote says that the target is not where Slipway left it.
@@ -132,7 +137,7 @@ func recognize(ctx context.Context, records Records, h *deploy.Head, s deploy.Se
 			id = d.Fallback
 		}
 	}
-	return served(unknown(h), s), s.String() + ", which is no release of this environment", nil
+	return served(unknown(h), s), s.String() + noRelease, nil
 }
 
 // unknown is what serves where it is no release of the environment.
@@ -194,7 +199,7 @@ func liveText(l *deploy.Live) string {
 		text += " with " + l.OtherVersions
 	}
 	if l.Deployment == "" {
-		return text + ", which is no release of this environment"
+		return text + noRelease
 	}
 	return fmt.Sprintf("%s, the release %s of %s", text, deploy.ShortCommit(l.CommitSHA), l.Deployment)
 }
