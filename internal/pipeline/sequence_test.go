@@ -24,6 +24,13 @@ type table struct {
 	records map[string][]byte
 }
 
+func copyOf[T any](v T) (c T) {
+	if err := json.Unmarshal(encoded(v), &c); err != nil {
+		panic(err)
+	}
+	return c
+}
+
 func encoded(v any) []byte {
 	text, err := json.Marshal(v)
 	if err != nil {
