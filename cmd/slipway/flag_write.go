@@ -60,6 +60,12 @@ func (o *flagCreateOptions) run(ctx context.Context, key string) error {
 }
 
 func (o *flagCreateOptions) definition() (any, error) {
+	switch {
+	case !(o.percent >= 0 && o.percent <= 100):
+		return nil, usageError{fmt.Errorf("--rollout %v is not a percentage; want 0 to 100", o.percent)}
+	case o.on && o.percent != 0:
+		return nil, usageError{errors.New("--on is for everybody; leave --rollout out, or --on")}
+	}
 	if o.file == "" {
 		short := map[string]any{"enabled": o.on, "rollout_percent": o.percent}
 		if len(o.users) > 0 {

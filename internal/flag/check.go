@@ -4,70 +4,105 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 )
 
 // Check reads and compiles a stored document as strictly as an import, and returns all that is wrong with it. What is
-// wrong with one flag hides nothing of another, be it that its JSON can't be read.
+// wrong with one flag hides nothing of another, not even JSON that can't be read.
 func Check(document []byte) []Problem {
 	s, r := sourceOf(document, readOptions{limit: MaxSnapshot, all: true})
-	found := &r.problems
+	found := r.problems.list
 	if s.broken != "" {
 		s, found = readApart(document)
 	}
-	c := compiler{source: s, places: true}
-	c.problems.all = true
+
+	if quick := (compiler{source: s}); quick.finds() == 0 { // without an account of places
+		return found
+	}
+	c := compiler{source: s, places: true, problems: problems{all: true}}
 	c.run()
-	return append(found.list, c.problems.list...)
+	return append(found, c.problems.list...)
 }
 
-// readApart reads a document that can't be read as one, a flag and a segment at a time. Those that can't be read are broken,
-// and the others are as if they stood in a document without them.
-func readApart(document []byte) (*source, *problems) {
-	found := &problems{all: true}
+// finds compiles, and returns how many problems that shows.
+func (c *compiler) finds() int {
+	c.run()
+	return len(c.problems.list)
+}
+
+// readApart reads a document that can't be read as one, a flag and a segment at a time. A flag that can't be read is broken;
+// the others are as they would be without it.
+func readApart(document []byte) (*source, []Problem) {
 	var raw struct {
 		Flags      map[string]json.RawMessage `json:"flags"`
 		Evaluators map[string]json.RawMessage `json:"$evaluators"`
 		Metadata   json.RawMessage            `json:"metadata"`
 	}
-	s := new(source)
+	if len(document) > MaxSnapshot {
+		return new(source), []Problem{{Message: "more than " + strconv.Itoa(MaxSnapshot) + " bytes"}}
+	}
 	if err := json.Unmarshal(document, &raw); err != nil {
-		found.add(nil, err.Error())
-		return s, found
+		return new(source), []Problem{{Message: err.Error()}}
 	}
-	each := func(text []byte, read func(r *reader), names ...string) *syntaxError {
-		r := &reader{parser: parser{text: string(text), strict: true}, problems: problems{all: true}}
-		for _, name := range names {
-			r.where = r.where.member(name)
-		}
-		read(r)
-		r.end()
-		if r.err != nil {
-			r.problems.add(r.err.at, r.err.message)
-		}
-		found.list = append(found.list, r.problems.list...)
-		return r.err
-	}
-	s.slab = make([]reading, 0, len(raw.Flags))
+
+	a := apart{source: &source{slab: make([]reading, 0, len(raw.Flags))}}
 	for _, key := range slices.Sorted(maps.Keys(raw.Flags)) {
-		f := s.add(key)
-		err := each(raw.Flags[key], func(r *reader) { r.oneFlag(f, map[string]bool{}, false) }, "flags", key)
-		if err != nil {
-			*f = reading{key: key, state: f.state, simple: f.simple, broken: err.message}
-		}
+		a.flag(key, raw.Flags[key])
 	}
 	for _, name := range slices.Sorted(maps.Keys(raw.Evaluators)) {
-		var rule Value
-		err := each(raw.Evaluators[name], func(r *reader) { rule, _ = r.raw() }, "$evaluators", name)
-		if err == nil {
-			s.evaluators = append(s.evaluators, Attribute{name, rule})
-			s.texts = append(s.texts, string(raw.Evaluators[name]))
-		}
+		a.segment(name, raw.Evaluators[name])
 	}
 	if len(raw.Metadata) > 0 {
-		_ = each(raw.Metadata, func(r *reader) {
-			s.metadata = r.metadata()
-			r.checkSetMetadata(s.metadata)
-		}, "metadata")
+		a.metadata(raw.Metadata)
 	}
-	return s, found
+	return a.source, a.problems
+}
+
+// apart collects what is read of a document piece by piece.
+type apart struct {
+	source   *source
+	problems []Problem
+}
+
+func (a *apart) flag(key string, text []byte) {
+	f := a.source.add(key)
+	err := a.read(text, func(r *reader) { r.oneFlag(f, map[string]bool{}, false) }, "flags", key)
+	if err != nil {
+		*f = reading{key: key, state: f.state, simple: f.simple, broken: err.message}
+	}
+}
+
+func (a *apart) segment(name string, text []byte) {
+	var rule Value
+	if err := a.read(text, func(r *reader) { rule = r.value() }, "$evaluators", name); err != nil {
+		return
+	}
+	a.source.evaluators = append(a.source.evaluators, Attribute{name, rule})
+	a.source.texts = append(a.source.texts, string(text))
+}
+
+func (a *apart) metadata(text []byte) {
+	err := a.read(text, func(r *reader) {
+		a.source.metadata = r.metadata()
+		r.checkSetMetadata(a.source.metadata)
+	}, "metadata")
+	if err != nil {
+		a.source.metadata = nil
+	}
+}
+
+// read reads one piece, whose place in the document is named. It returns why the piece can't be read as JSON.
+func (a *apart) read(text []byte, read func(r *reader), place ...string) *syntaxError {
+	r := readOptions{all: true}.reader(string(text), nil)
+	for _, name := range place {
+		r.where = r.where.member(name)
+	}
+	read(r)
+	r.end()
+
+	if r.err != nil {
+		r.problems.add(r.err.at, r.err.message)
+	}
+	a.problems = append(a.problems, r.problems.list...)
+	return r.err
 }

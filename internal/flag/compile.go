@@ -27,9 +27,7 @@ func CompileLenient(document []byte) (*Set, []Problem) {
 	s, r := sourceOf(document, readOptions{limit: MaxSnapshot})
 	found := r.problems.list
 	if s.broken != "" {
-		var apart *problems
-		s, apart = readApart(document)
-		found = apart.list
+		s, found = readApart(document)
 	}
 	set, more := compile(s, false)
 	return set, append(found, more.list...)
