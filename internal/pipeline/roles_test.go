@@ -47,6 +47,7 @@ var generic = []struct {
 	{regexp.MustCompile(`(secret:slipway/).+`), "${1}NAME"},
 	{regexp.MustCompile(`(secret:slipway-own/github-webhook)-[0-9a-zA-Z]{6}$`), "${1}-??????"},
 	{regexp.MustCompile(`(secret:slipway-own/)[^g].*|(secret:slipway-own/)g[^i].*`), "${1}${2}NAME"},
+	{regexp.MustCompile(`(:function:[^:]+):\d+$`), "${1}:N"},
 	{regexp.MustCompile(`^arn:aws:`), "arn:${AWS::Partition}:"},
 	{regexp.MustCompile(`:us-east-1:000000000000:`), ":${AWS::Region}:${AWS::AccountId}:"},
 }
