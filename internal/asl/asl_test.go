@@ -146,6 +146,8 @@ func TestCheckFinds(t *testing.T) {
 		"Settled: nothing leads here":           func(m object) { state(m, "Outcome", "Choices")["Next"] = "Failed" },
 		"BakeRollback: no end is reached":       func(m object) { state(m, "BakeRollback")["Next"] = "BakeRollback" },
 		"Build: a BackoffRate of 0.5, under 1":  func(m object) { state(m, "Build", "Retry")["BackoffRate"] = 0.5 },
+		"Build: a Retry without jitter":         func(m object) { delete(state(m, "Build", "Retry"), "JitterStrategy") },
+		"Test: a Retry without jitter":          func(m object) { delete(state(m, "Test", "Retry"), "MaxDelaySeconds") },
 		"Build: a Retry without attempts":       func(m object) { state(m, "Build", "Retry")["MaxAttempts"] = 0 },
 		"Build: a Retry without a pause":        func(m object) { state(m, "Build", "Retry")["IntervalSeconds"] = 0 },
 		"Test: retries TestFailed":              func(m object) { retry(m, "Test", "TestFailed") },
@@ -187,8 +189,6 @@ func TestCheckFinds(t *testing.T) {
 		"States.Admit.HeartbeatSecondsPath: not in":                 func(m object) { state(m, "Admit")["HeartbeatSecondsPath"] = "$.x" },
 		"States.Test.TimeoutSecondsPath: not in":                    func(m object) { state(m, "Test")["TimeoutSecondsPath"] = "$.x" },
 		"States.Test.Assign: not in":                                func(m object) { state(m, "Test")["Assign"] = object{"x.$": "$.y"} },
-		"States.Test.Retry.0.MaxDelaySeconds: not":                  func(m object) { state(m, "Test", "Retry")["MaxDelaySeconds"] = 60 },
-		"States.Test.Retry.0.JitterStrategy: not":                   func(m object) { state(m, "Test", "Retry")["JitterStrategy"] = "FULL" },
 	} {
 		faults := asl.Check(parse(t, broken(t, mutate)), functions)
 		if !slices.ContainsFunc(faults, func(fault string) bool { return strings.Contains(fault, want) }) {

@@ -49,8 +49,6 @@ var absent = map[string]string{
 	"TimeoutSecondsPath":   "only a literal TimeoutSeconds counts",
 	"Assign":               "there are no variables",
 	"QueryLanguage":        "the machine is JSONPath throughout",
-	"MaxDelaySeconds":      "it is ignored",
-	"JitterStrategy":       "it is ignored",
 }
 
 var (
@@ -211,6 +209,9 @@ func (s *State) checkRetry() (faults []string) {
 		}
 		if r.IntervalSeconds != nil && *r.IntervalSeconds < 1 {
 			faults = append(faults, "a Retry without a pause")
+		}
+		if r.JitterStrategy != "FULL" || r.MaxDelaySeconds == nil {
+			faults = append(faults, "a Retry without jitter or MaxDelaySeconds; many executions would come back together")
 		}
 	}
 	transient, whose := Transient, "Lambda"

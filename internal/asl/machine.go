@@ -41,6 +41,8 @@ type Retrier struct {
 	IntervalSeconds *float64
 	MaxAttempts     *float64
 	BackoffRate     *float64
+	MaxDelaySeconds *float64
+	JitterStrategy  string
 }
 
 // Catcher says where errors lead.

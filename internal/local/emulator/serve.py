@@ -1,6 +1,6 @@
 """Starts MiniStack with what Slipway needs of AWS and MiniStack lacks.
 
-Seven things are changed, all from outside, so that the package on disk stays as its authors published it:
+Nine things are changed, all from outside, so that the package on disk stays as its authors published it:
 
 - answers to functions leave at once: Nagle's algorithm made a warm invoke take 52 ms, of which 42 were a wait;
 - what a function has printed before it answered is all in its log, and nothing is waited for beyond that: MiniStack waits 50 ms for
@@ -10,6 +10,9 @@ Seven things are changed, all from outside, so that the package on disk stays as
   for failures in the end, as any asynchronous call does; MiniStack itself does so for Invoke alone;
 - an execution that is started again while it runs, with the same name and input, is that execution, as on AWS: whoever got no
   answer can ask again;
+- Step Functions runs a bounded number of functions at a time. A task that waits too long for its turn, or meets a concurrency limit, gets
+  Lambda.TooManyRequestsException, as on AWS: MiniStack calls that Lambda.Unknown, which nobody retries;
+- a Retry's MaxDelaySeconds and JitterStrategy count;
 - CodeBuild's builds run (builds.py);
 - every call is judged by its caller's role as AWS judges it (roles.py).
 """
@@ -21,6 +24,7 @@ import select
 import socketserver
 import struct
 import termios
+import threading
 import time
 
 import tether
@@ -125,11 +129,46 @@ def start(data, inner=machines._start_execution):
     return answer
 
 
+THROTTLED = "Lambda.TooManyRequestsException"
+SLOTS = 32  # functions that executions run at the same time; more would take longer together than one after the other
+TURN = 10.0  # seconds that a task waits for one of them
+
+slots = threading.BoundedSemaphore(SLOTS)
+
+
+def call(function, event, inner=machines._call_lambda):
+    """Runs a task's function. Functions that functions call need no slot, so that none waits for its caller's."""
+    if not slots.acquire(timeout=TURN):
+        raise machines._ExecutionError(THROTTLED, f"Rate Exceeded: {SLOTS} functions are running")
+    try:
+        return inner(function, event)
+    except machines._ExecutionError as err:
+        if err.error == "Lambda.Unknown" and '"__type": "TooManyRequestsException"' in err.cause:
+            raise machines._ExecutionError(THROTTLED, err.cause) from None
+        raise
+    finally:
+        slots.release()
+
+
+def retrier(retriers, error, counts, inner=machines._find_matching_retrier):
+    """The retrier that an error meets, with the pause before its next attempt for its interval."""
+    found, index = inner(retriers, error, counts)
+    if found is None:
+        return found, index
+    pause = found.get("IntervalSeconds", 1) * found.get("BackoffRate", 2.0) ** counts.get(index, 0)
+    pause = min(pause, found.get("MaxDelaySeconds", pause))
+    if found.get("JitterStrategy") == "FULL":
+        pause *= random.random()
+    return {**found, "IntervalSeconds": pause, "BackoffRate": 1.0}, index
+
+
 runtime.ProvidedWorker._pump_output = pump
 runtime.ProvidedWorker._drain_stderr_bounded = drain
 functions._effective_func_record_for_qualifier = record
 eventbridge._dispatch_to_lambda = deliver
 machines._start_execution = start
+machines._call_lambda = call
+machines._find_matching_retrier = retrier
 functions._invoke = invoke
 
 import builds  # noqa: E402,F401
