@@ -229,8 +229,8 @@ func (a *app) serve(w http.ResponseWriter, r *http.Request) {
 	if live == "" || strings.HasPrefix(live, "bad") || a.read("sick") == "yes" {
 		w.WriteHeader(http.StatusInternalServerError)
 	}
-	text, _, _ := strings.Cut(live, "-")
-	if status, err := strconv.Atoi(text); err == nil {
+	text, _, named := strings.Cut(live, "-")
+	if status, err := strconv.Atoi(text); named && err == nil {
 		w.Header().Set("Location", "/elsewhere")
 		w.WriteHeader(status)
 	}
