@@ -28,20 +28,11 @@ func TestThrottledTask(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	machine, err := steps.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
-		Name:    aws.String("m"),
-		RoleArn: aws.String("arn:aws:iam::000000000000:role/r"),
-		Definition: aws.String(`{"StartAt": "Call", "States": {"Call": {"Type": "Task", "End": true,
-			"Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "f"},
-			"Retry": [{"ErrorEquals": ["Lambda.TooManyRequestsException"], "IntervalSeconds": 60, "MaxAttempts": 5,
-				"MaxDelaySeconds": 1, "JitterStrategy": "FULL"}]}}}`),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := func() *sfn.DescribeExecutionOutput {
+	call := createMachine(t, steps, "call", "lambda:invoke", "")
+	wait := createMachine(t, steps, "wait", "lambda:invoke.waitForTaskToken", `, "Payload": {"token.$": "$$.Task.Token"}`)
+	run := func(machine string) *sfn.DescribeExecutionOutput {
 		t.Helper()
-		started, err := steps.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: machine.StateMachineArn})
+		started, err := steps.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: &machine})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,11 +45,30 @@ func TestThrottledTask(t *testing.T) {
 	}
 
 	limit(0)
-	if out := run(); aws.ToString(out.Error) != "Lambda.TooManyRequestsException" {
-		t.Errorf("at the limit: %s, %s: %s", out.Status, aws.ToString(out.Error), aws.ToString(out.Cause))
+	for _, machine := range []string{call, wait} {
+		if out := run(machine); aws.ToString(out.Error) != "Lambda.TooManyRequestsException" {
+			t.Errorf("%s at the limit: %s, %s: %s", machine, out.Status, aws.ToString(out.Error), aws.ToString(out.Cause))
+		}
 	}
 	time.AfterFunc(500*time.Millisecond, func() { limit(5) })
-	if out := run(); out.Status != types.ExecutionStatusSucceeded {
+	if out := run(call); out.Status != types.ExecutionStatusSucceeded {
 		t.Errorf("once there is room: %s, %s: %s", out.Status, aws.ToString(out.Error), aws.ToString(out.Cause))
 	}
+}
+
+// createMachine makes a machine of one task, which calls f.
+func createMachine(t *testing.T, steps *sfn.Client, name, resource, payload string) string {
+	t.Helper()
+	machine, err := steps.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
+		Name:    &name,
+		RoleArn: aws.String("arn:aws:iam::000000000000:role/r"),
+		Definition: aws.String(`{"StartAt": "Call", "States": {"Call": {"Type": "Task", "End": true, "TimeoutSeconds": 60,
+			"Resource": "arn:aws:states:::` + resource + `", "Parameters": {"FunctionName": "f"` + payload + `},
+			"Retry": [{"ErrorEquals": ["Lambda.TooManyRequestsException"], "IntervalSeconds": 60, "MaxAttempts": 5,
+				"MaxDelaySeconds": 1, "JitterStrategy": "FULL"}]}}}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *machine.StateMachineArn
 }

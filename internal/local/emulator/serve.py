@@ -139,15 +139,25 @@ slots = threading.BoundedSemaphore(SLOTS)
 def call(function, event, inner=machines._call_lambda):
     """Runs a task's function. Functions that functions call need no slot, so that none waits for its caller's."""
     if not slots.acquire(timeout=TURN):
-        raise machines._ExecutionError(THROTTLED, f"Rate Exceeded: {SLOTS} functions are running")
+        raise throttled(event, f"Rate Exceeded: {SLOTS} functions are running")
     try:
         return inner(function, event)
     except machines._ExecutionError as err:
         if err.error == "Lambda.Unknown" and '"__type": "TooManyRequestsException"' in err.cause:
-            raise machines._ExecutionError(THROTTLED, err.cause) from None
+            raise throttled(event, err.cause) from None
         raise
     finally:
         slots.release()
+
+
+def throttled(event, cause):
+    """The error of a task whose function was not called. A task that waits for its token would wait on, so its token hears of it too."""
+    for value in event.values() if isinstance(event, dict) else ():
+        waiting = machines._task_tokens.get(value) if isinstance(value, str) else None
+        if waiting and not waiting["event"].is_set():
+            waiting["error"] = {"Error": THROTTLED, "Cause": cause}
+            waiting["event"].set()
+    return machines._ExecutionError(THROTTLED, cause)
 
 
 def retrier(retriers, error, counts, inner=machines._find_matching_retrier):
