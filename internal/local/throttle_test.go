@@ -11,13 +11,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"github.com/slipway-cd/slipway/internal/local"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 )
 
 // TestThrottledTask: a function at its concurrency limit is a throttle to a state machine, whose Retry waits for at most MaxDelaySeconds.
 func TestThrottledTask(t *testing.T) {
 	cloud := start(t, local.Options{})
 	fn, steps := lambda.NewFromConfig(cloud.Config()), sfn.NewFromConfig(cloud.Config())
-	createFunction(t, fn, strings.ReplaceAll(answering, "WORD", "ok"))
+	createFunction(t, cloud, strings.ReplaceAll(answering, "WORD", "ok"))
 	limit := func(n int32) {
 		t.Helper()
 		_, err := fn.PutFunctionConcurrency(t.Context(), &lambda.PutFunctionConcurrencyInput{
@@ -28,8 +29,13 @@ func TestThrottledTask(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	call := createMachine(t, steps, "call", "lambda:invoke", "")
-	wait := createMachine(t, steps, "wait", "lambda:invoke.waitForTaskToken", `, "Payload": {"token.$": "$$.Task.Token"}`)
+	role, err := localtest.Role(t.Context(), cloud, "machine", localtest.Trust("states"),
+		`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := createMachine(t, steps, role, "call", "lambda:invoke", "")
+	wait := createMachine(t, steps, role, "wait", "lambda:invoke.waitForTaskToken", `, "Payload": {"token.$": "$$.Task.Token"}`)
 	run := func(machine string) *sfn.DescribeExecutionOutput {
 		t.Helper()
 		started, err := steps.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: &machine})
@@ -57,11 +63,11 @@ func TestThrottledTask(t *testing.T) {
 }
 
 // createMachine makes a machine of one task, which calls f.
-func createMachine(t *testing.T, steps *sfn.Client, name, resource, payload string) string {
+func createMachine(t *testing.T, steps *sfn.Client, role, name, resource, payload string) string {
 	t.Helper()
 	machine, err := steps.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
 		Name:    &name,
-		RoleArn: aws.String("arn:aws:iam::000000000000:role/r"),
+		RoleArn: &role,
 		Definition: aws.String(`{"StartAt": "Call", "States": {"Call": {"Type": "Task", "End": true, "TimeoutSeconds": 60,
 			"Resource": "arn:aws:states:::` + resource + `", "Parameters": {"FunctionName": "f"` + payload + `},
 			"Retry": [{"ErrorEquals": ["Lambda.TooManyRequestsException"], "IntervalSeconds": 60, "MaxAttempts": 5,
