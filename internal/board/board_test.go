@@ -336,6 +336,9 @@ func TestHashVersionOfTheEnvironment(t *testing.T) {
 	if len(notes) != 0 {
 		t.Errorf("a flag that splits nobody: %q", notes)
 	}
+	if s, notes = set(s, "", "circle", `{"rollout_percent":20,"bucketing":"ring"}`); len(notes) != 0 {
+		t.Errorf("a ring, which has a hash of its own: %q", notes)
+	}
 	s, notes = set(s, "", "first", `{"rollout_percent":20}`)
 	if len(notes) != 1 || !strings.Contains(notes[0], "hash_version: v3") {
 		t.Errorf("the first split: %q; want a note on hash_version", notes)

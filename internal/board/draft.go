@@ -279,7 +279,7 @@ func (d *Draft) keepHash(def *flag.Definition, before []byte) {
 	case splitBefore && was.HashVersion != "":
 		def.HashVersion = was.HashVersion
 	case splitBefore: // the short form, by the second version
-	case d.HashVersion == "v3" && (def.Simple == nil || def.Simple.Bucketing != "ring"):
+	case d.HashVersion == "v3":
 		def.HashVersion = "v3"
 	case d.HashVersion == "" && !d.splitNoted && !d.splitBefore():
 		d.splitNoted = true
@@ -288,11 +288,11 @@ func (d *Draft) keepHash(def *flag.Definition, before []byte) {
 	}
 }
 
-// splits reports whether a definition puts users into buckets, or may do so by a segment.
+// splits reports whether a definition puts users into buckets by a hash version, or may do so by a segment. A ring has a hash of its own.
 func splits(def flag.Definition) bool {
 	hasRamp := def.Schedule != nil && len(def.Schedule.Ramp) > 0
 	if s := def.Simple; s != nil {
-		return hasRamp || s.RolloutPercent > 0 && s.RolloutPercent < 100
+		return s.Bucketing != "ring" && (hasRamp || s.RolloutPercent > 0 && s.RolloutPercent < 100)
 	}
 	text := string(def.Targeting)
 	return hasRamp || strings.Contains(text, `"fractional"`) || strings.Contains(text, `"$ref"`)
