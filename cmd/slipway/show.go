@@ -92,16 +92,8 @@ func (p *program) outcome(d *deploy.Deployment) []string {
 	if d.CancelTime != nil && !d.Status.Ended() {
 		lines = append(lines, "cancel was asked for at "+instant(*d.CancelTime)+" UTC")
 	}
-	if r := d.Repairing; r != nil {
-		line := "repair"
-		if r.Of != "" {
-			line += " of " + r.Of
-		}
-		line += ", " + r.String()
-		if r.By != "" {
-			line += ", by " + r.By
-		}
-		lines = append(lines, line+": "+r.Why)
+	if r := d.Repairing; r != nil && r.Of != "" {
+		lines = append(lines, "repair of "+r.Of+", "+r.String())
 	}
 	if d.Dirty {
 		lines = append(lines, p.paint(red, "dirty: ")+d.Environment+" stays locked until it is repaired", "repair: "+d.Repair)

@@ -68,13 +68,19 @@ func (d *Deployment) CheckRepair(t Target) error {
 		"--declare-repaired, or slipway deploy --repairs %s", d.Environment, d.Settings.Target, t, d.ID)
 }
 
-// String says in a few words how the environment is repaired.
+// String describes the repair: how it is done, if not in the plain way, by whom, and why.
 func (r *Repair) String() string {
+	text := ""
 	switch {
 	case r.Declared:
-		return "declared repaired by hand"
+		text = "declared repaired by hand, "
 	case r.SkipScripts:
-		return "without scripts"
+		text = "without scripts, "
 	}
-	return "again"
+	if r.By != "" {
+		text += "by " + r.By
+	} else {
+		text += "by an unnamed caller"
+	}
+	return text + ": " + r.Why
 }

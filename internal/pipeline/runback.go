@@ -147,7 +147,11 @@ func (r *Rollback) redeploy(ctx context.Context, st *State, b *bench, to *deploy
 	if made == nil || made.Config == nil || made.Config.Scripts.Deploy == "" {
 		return true, r.note(ctx, st, b.d, "the release of %s has no deploy script: nothing is run to bring it back", to.Deployment)
 	}
-	if err := r.note(ctx, st, b.d, "no rollback script: deploys the release of %s again", made.ID); err != nil {
+	why := "there is no rollback script"
+	if b.d.SkipsScripts() {
+		why = "scripts are skipped"
+	}
+	if err := r.note(ctx, st, b.d, "%s: deploys the release of %s again", why, made.ID); err != nil {
 		return false, err
 	}
 

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -393,7 +392,7 @@ func reason(d *deploy.Deployment) string {
 	if d.Repairing == nil {
 		return ""
 	}
-	return fmt.Sprintf(" (%s, by %s: %s)", d.Repairing, cmp.Or(d.Repairing.By, "somebody with access to Step Functions"), d.Repairing.Why)
+	return fmt.Sprintf(" (%s)", d.Repairing)
 }
 
 func explain(d *deploy.Deployment) string {

@@ -18,7 +18,10 @@ type wayBack struct {
 // String says it in a line.
 func (w *wayBack) String() string {
 	from := "what somebody else put there"
-	if w.from != nil {
+	switch {
+	case w.from != nil && w.from.Dirty:
+		from = "where " + w.from.ID + " left it"
+	case w.from != nil:
 		from = fmt.Sprintf("%s of %s", deploy.ShortCommit(w.from.CommitSHA), w.from.ID)
 	}
 	if w.to.Deployment == "" {
