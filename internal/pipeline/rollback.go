@@ -243,7 +243,7 @@ func (r *Rollback) after(ctx context.Context, st *State, b *bench, to *deploy.Li
 		}
 		if err != nil {
 			return done{
-				outcome: deploy.StageFailed, said: said("%s, but %v", backTo(to), err),
+				outcome: deploy.StageFailed, said: said("%s, but %v", wentBack(d, to), err),
 				change: func(d *deploy.Deployment) { d.Fail(deploy.RollbackFailed, err.Error()) },
 			}, nil
 		}
