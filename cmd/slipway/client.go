@@ -25,9 +25,10 @@ import (
 // Bounds on a request: API Gateway itself gives up after 29 s.
 const (
 	requestTimeout = 30 * time.Second
-	tries          = 5 // where asking again does no harm
+	tries          = 8 // where asking again does no harm: for about half a minute
 	maxAnswer      = 10 << 20
 	longestPause   = 10 * time.Second
+	longestRetry   = 5 * time.Second // before the jitter, where the API doesn't say how long to wait
 )
 
 // client asks the control API, signed with the caller's own credentials.
@@ -136,7 +137,7 @@ func (c *client) send(ctx context.Context, r request, out any) error {
 }
 
 // ask gets an answer. A request that was not let in (429) was not heard, and any may be sent again; one without an answer,
-// or with a gateway's (502 to 504), only where it may be heard twice.
+// or with one of a server that failed (500 to 504; API Gateway's own where Lambda throttles), only where it may be heard twice.
 func (c *client) ask(ctx context.Context, r request) (*answer, error) {
 	body, asIs := r.in.(raw)
 	if r.in != nil && !asIs {
@@ -148,7 +149,7 @@ func (c *client) ask(ctx context.Context, r request) (*answer, error) {
 	pause := c.pause
 	for try := 1; ; try++ {
 		a, err := c.exchange(ctx, r, body)
-		again := err != nil || a.code >= http.StatusBadGateway
+		again := err != nil || a.code >= http.StatusInternalServerError
 		if errors.As(err, new(unsigned)) { // asking again finds no credentials either
 			return nil, err
 		}
@@ -160,7 +161,7 @@ func (c *client) ask(ctx context.Context, r request) (*answer, error) {
 		case <-ctx.Done():
 			return a, err
 		case <-time.After(max(pause, a.asked()) + mathrand.N(pause/2+1)): // so that many who were refused together don't come back together
-			pause *= 2
+			pause = min(2*pause, longestRetry)
 		}
 	}
 }

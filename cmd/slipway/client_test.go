@@ -32,14 +32,16 @@ func TestRetries(t *testing.T) {
 		code     int
 		says     string
 	}{
-		"reads recover":    {[]string{"app", "list"}, 2, 503, 3, exitDone, ""},
-		"throttled":        {[]string{"app", "list"}, 1, 429, 2, exitDone, ""},
-		"reads give up":    {[]string{"app", "list"}, 99, 502, tries, exitFailed, "the API answered 502 Bad Gateway: busy"},
-		"500 is no hiccup": {[]string{"app", "list"}, 99, 500, 1, exitFailed, "the API answered 500"},
-		"forbidden":        {[]string{"app", "list"}, 99, 403, 1, exitFailed, "the API answered 403 Forbidden: busy"},
-		"throttled write":  {[]string{"cancel", "deploy-20261123-090000000-aaaaaaaa"}, 2, 429, 3, exitDone, ""},
-		"with a key":       {[]string{"rollback", "deploy-20261123-090000000-aaaaaaaa"}, 2, 504, 3, exitDone, ""},
-		"writes ask once":  {[]string{"cancel", "deploy-20261123-090000000-aaaaaaaa"}, 1, 503, 1, exitFailed, "the API answered 503"},
+		"reads recover":   {[]string{"app", "list"}, 2, 503, 3, exitDone, ""},
+		"throttled":       {[]string{"app", "list"}, 1, 429, 2, exitDone, ""},
+		"reads give up":   {[]string{"app", "list"}, 99, 502, tries, exitFailed, "the API answered 502 Bad Gateway: busy"},
+		"a throttled API": {[]string{"app", "list"}, 2, 500, 3, exitDone, ""},
+		"a failing API":   {[]string{"app", "list"}, 99, 500, tries, exitFailed, "the API answered 500"},
+		"a failed write":  {[]string{"cancel", "deploy-20261123-090000000-aaaaaaaa"}, 99, 500, 1, exitFailed, "the API answered 500"},
+		"forbidden":       {[]string{"app", "list"}, 99, 403, 1, exitFailed, "the API answered 403 Forbidden: busy"},
+		"throttled write": {[]string{"cancel", "deploy-20261123-090000000-aaaaaaaa"}, 2, 429, 3, exitDone, ""},
+		"with a key":      {[]string{"rollback", "deploy-20261123-090000000-aaaaaaaa"}, 2, 504, 3, exitDone, ""},
+		"writes ask once": {[]string{"cancel", "deploy-20261123-090000000-aaaaaaaa"}, 1, 503, 1, exitFailed, "the API answered 503"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked atomic.Int32
