@@ -84,7 +84,7 @@ func commitKeys(override bool) []key {
 		once, everywhere = "a release is built once and promoted unchanged", "a release introduces the same flags everywhere"
 	}
 	script := func(about string, standard any) *shape {
-		return &shape{about: about + " Run by sh in the commit's workspace.", standard: standard}
+		return &shape{about: about + " Run by sh -e in the commit's workspace.", standard: standard}
 	}
 	keys := []key{
 		{name: "artifacts", not: once, shape: &shape{kind: list, max: deploy.MaxArtifacts, about: "The files that the build makes and that are kept as the release.",
@@ -131,7 +131,7 @@ func variables(about string) *shape {
 
 func hooks() *shape {
 	hook := &shape{kind: object, one: true, bare: "script", about: "A script, a Lambda function's name, or an event's detail-type. A bare text is a script.", keys: []key{
-		{name: "script", shape: &shape{pattern: `[^\x00]`, about: "Run by sh in the commit's workspace."}},
+		{name: "script", shape: &shape{pattern: `[^\x00]`, about: "Run by sh -e in the commit's workspace."}},
 		{name: "function", shape: &shape{pattern: functionName, about: "A Lambda function's name; it is called with the deployment."}},
 		{name: "event", shape: &shape{pattern: `[^\x00]`, never: []string{deploy.EventPushed, deploy.EventStatus}, about: "The detail-type of an event on Slipway's bus."}},
 	}}

@@ -24,7 +24,7 @@ type Config struct {
 	BuildVariables map[string]string `json:"build_variables,omitzero"`
 }
 
-// Scripts are shell commands, run by sh in the commit's workspace. An empty one is not run.
+// Scripts are shell commands, run by sh -e in the commit's workspace. An empty one is not run.
 type Scripts struct {
 	Test       string `json:"test,omitempty"`
 	Build      string `json:"build,omitempty"`

@@ -112,7 +112,7 @@ func (a *app) job(id, parameters, artifact string, revision *string, token strin
 	return told[len(told)-1]
 }
 
-// artifact puts a zip where a pipeline would, and gives its key.
+// artifact puts a zip where a pipeline would, and gives its key. It has no Unix modes, as those that Java or Windows make.
 func (a *app) artifact(files map[string]string) string {
 	a.t.Helper()
 	var buf bytes.Buffer
@@ -153,7 +153,8 @@ func TestPipelineJob(t *testing.T) {
 	pipelines(t)
 	parameters := fmt.Sprintf(`{"app":%q,"environment":"production"}`, a.name)
 	commit := strings.Repeat("0123456789", 4)
-	key := a.artifact(map[string]string{"slipway.yaml": config(), "version": "one"})
+	key := a.artifact(map[string]string{"slipway.yaml": config("test=./gradlew check"), "version": "one",
+		"gradlew": "#!/bin/sh\ntest \"$1\" = check\n"})
 	id := "job-" + randomText()
 	first := a.job(id, parameters, key, &commit, "")
 	again := a.job(id, parameters, key, &commit, "")

@@ -97,15 +97,15 @@ func portable(text string) string {
 func (t *tree) lacks() (lacks []string) {
 	submodules := t.submodules()
 	for _, l := range []struct {
-		what string
-		list
+		what  string
+		names list
 	}{
 		{"submodules are not fetched, and their folders are empty", submodules},
 		{"git LFS is not asked, and its files are only pointers", t.lfs},
 		{"links that lead out of the commit are left out", t.out},
 	} {
-		if l.count > 0 {
-			lacks = append(lacks, l.what+": "+l.list.String())
+		if l.names.count > 0 {
+			lacks = append(lacks, l.what+": "+l.names.String())
 		}
 	}
 	return lacks
