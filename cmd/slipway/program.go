@@ -106,7 +106,7 @@ it started goes on.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
 	root.PersistentFlags().StringVarP(&p.format, "output", "o", "", "json or table (default a table on a terminal, else tab-separated)")
-	root.AddCommand(newApp(p), newFlag(p), newDeploy(p), newStatus(p), newLogs(p), newHistory(p), newCancel(p), newRollback(p), newRepair(p), newEvents(p), newAPI(p), newVersion(p))
+	root.AddCommand(newApp(p), newFlag(p), newDeploy(p), newStatus(p), newLogs(p), newHistory(p), newCancel(p), newRollback(p), newRepair(p), newEvents(p), newAPI(p), newInit(p), newVersion(p))
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
 		c.Short = "Print a script that has your shell complete commands, names and ids at a Tab"
