@@ -15,7 +15,8 @@ import (
 // TestLocalTemplates: the templates that the local cloud deploys are what the CDK makes of infra. make template writes them anew.
 func TestLocalTemplates(t *testing.T) {
 	settings, err := infra.ParseSettings(map[string]any{"removal": "destroy", "runner": "function", "assetsBucket": "slipway-assets",
-		"hookFunctions": local.HookFunction, "topics": local.Topic, "repositories": local.Repository})
+		"hookFunctions": local.HookFunction, "topics": local.Topic, "repositories": local.Repository,
+		"targets": []any{"slipway-shop", "hello"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,8 +23,9 @@ func TestHealthStatuses(t *testing.T) {
 
 // TestMisnamedConfig: the timeline names the file that was meant to be slipway.yaml.
 func TestMisnamedConfig(t *testing.T) {
+	newApp(t)
 	for name, want := range map[string]string{"slipway.yml": "found slipway.yml; Slipway reads slipway.yaml: all defaults", "README.md": "the commit has no slipway.yaml; all defaults"} {
-		a := newApp(t)
+		a := makeApp(t)
 		d := a.deploy(a.bundle(map[string]string{name: config(), "Makefile": "test:\n\tfalse\n"})).wants(deploy.Failed)
 		if log := strings.Join(d.Logs, "\n"); !strings.Contains(log, want) {
 			t.Errorf("%s: %s", name, log)
