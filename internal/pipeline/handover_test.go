@@ -85,7 +85,12 @@ func (u *turns) admit(d *deploy.Deployment) {
 func (u *turns) settle(d *deploy.Deployment, fence int64) {
 	u.t.Helper()
 	s := pipeline.Settle{Workshop: pipeline.Workshop{Desk: u.desk()}, Heads: u.store, Tokens: &u.tokens}
-	if _, err := s.Run(u.t.Context(), pipeline.Call{State: state(d, fence)}); err != nil {
+	st := pipeline.State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Fence: fence}
+	if !u.record(d).Healthy { // then the machine comes to SettleFailure
+		st.Error = pipeline.Failure{Error: "States.Timeout"}
+	}
+	text, _ := json.Marshal(st)
+	if _, err := s.Run(u.t.Context(), pipeline.Call{State: text}); err != nil {
 		u.t.Fatal(err)
 	}
 }
