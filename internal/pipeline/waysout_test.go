@@ -334,7 +334,8 @@ func (m *mill) stage(name string) pipeline.Stage {
 // call runs a function for a state, and survives its crash. A state that waits for a task token gets the token's answer.
 func (m *mill) call(s *asState, arn string, data json.RawMessage) (out json.RawMessage, failure *pipeline.Failure) {
 	defer func() {
-		if v := recover(); v == errCrashed {
+		v := recover()
+		if err, ok := v.(error); ok && errors.Is(err, errCrashed) {
 			m.note("  crash in %s", s.Parameters.FunctionName)
 			out, failure = nil, &pipeline.Failure{Error: "Lambda.Unknown", Cause: "the function crashed"}
 		} else if v != nil {
