@@ -39,7 +39,6 @@ var generic = []struct {
 	{regexp.MustCompile(`deploy-\d{8}-\d{9}-[a-z2-7]{8}`), "ID"},
 	{regexp.MustCompile(`ID-recovery-\d+`), "ID-recovery-N"},
 	{regexp.MustCompile(`(:execution:slipway:).+`), "${1}ID"},
-	{regexp.MustCompile(`(:function:slipway-shop:)\d+$`), "${1}VERSION"},
 	{regexp.MustCompile(`/sources/.+`), "/sources/APP/FILE"},
 	{regexp.MustCompile(`/artifacts/.+`), "/artifacts/APP/COMMIT/BUILD/FILE"},
 	{regexp.MustCompile(`/jobs/[^/]+/`), "/jobs/ID/"},
