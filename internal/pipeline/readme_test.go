@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 )
 
 // awsCommand stands in for the AWS CLI where the machine has none: the same options, sent by botocore, on which the CLI is built.
@@ -85,6 +86,7 @@ func firstApp(t *testing.T, root, home, bin, lines string) {
 		". .slipway/local.env", "{ " + strings.Join(env, "; ") + "; }", // of this test's cloud
 		"$PWD/bin:", bin + ":" + filepath.Join(root, "bin") + ":",
 		"/tmp/hello", filepath.Join(home, "hello"),
+		"hello-role", localtest.Name("hello"), // a role stays where it was made
 	}
 	cmd := exec.Command("sh", "-ec", strings.NewReplacer(fixed...).Replace(lines))
 	cmd.Dir = root

@@ -28,6 +28,7 @@ import (
 // the machine.
 var standIns = [][2]string{
 	{`:function:app-[a-z0-9]{8}-[0-9]+(-[a-z]+)?`, ":function:slipway-shop"},
+	{`:function:hello($|:)`, `:function:slipway-shop\1`}, // the README's, for make up TARGETS=hello
 	{`:(execution|stateMachine):app-[a-z0-9]{8}-[0-9]+(-[a-z]+)?`, `:\1:slipway`},
 }
 
