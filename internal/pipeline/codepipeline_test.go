@@ -210,9 +210,9 @@ func TestPipelineJobsThatCantBe(t *testing.T) {
 	good, commit := a.artifact(map[string]string{"version": "one"}), strings.Repeat("a", 40)
 	right := fmt.Sprintf(`{"app":%q,"environment":"production"}`, a.name)
 	for name, row := range map[string]struct{ parameters, artifact, token, says string }{
-		"no JSON":      {"production", good, "", "UserParameters: "},
-		"nothing":      {"", good, "", "UserParameters: "},
-		"a typo":       {`{"app":"x","env":"y"}`, good, "", `unknown field "env"`},
+		"no JSON":      {"production", good, "", "UserParameters is not JSON"},
+		"nothing":      {"", good, "", "UserParameters is not JSON"},
+		"a typo":       {`{"app":"x","env":"y"}`, good, "", "env: unknown; want app, branch, commit_sha, environment"},
 		"no app":       {`{"app":"nothing-here","environment":"production"}`, good, "", "nothing-here"},
 		"no room":      {strings.Replace(right, "production", "moon", 1), good, "", "moon"},
 		"no commit":    {strings.Replace(right, "{", `{"commit_sha":"main",`, 1), good, "", "commit_sha"},

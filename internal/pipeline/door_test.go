@@ -23,7 +23,6 @@ func TestBundleThatClimbsOut(t *testing.T) {
 	for name, header := range map[string]tar.Header{
 		"folder":    {Name: "../climbs", Typeflag: tar.TypeReg, Mode: 0o644},
 		"root":      {Name: "/climbs", Typeflag: tar.TypeReg, Mode: 0o644},
-		"link":      {Name: "climbs", Typeflag: tar.TypeSymlink, Linkname: "../../etc/passwd"},
 		"hard link": {Name: "climbs", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -199,14 +199,6 @@ func TestUnfetched(t *testing.T) {
 			repo.Push("main")
 			return sha
 		}, deploy.TooLarge, "over 1048576 bytes"},
-		"links out": {func(a *app, repo *remotetest.Repository) string {
-			if err := os.Symlink("../../etc/passwd", repo.Path("link")); err != nil {
-				a.t.Fatal(err)
-			}
-			sha := repo.Commit("link")
-			repo.Push("main")
-			return sha
-		}, deploy.Invalid, `entry "link" links to "../../etc/passwd"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newApp(t)

@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,9 @@ func TestHangingHook(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), 11*time.Second)
 	defer stop()
 	s := pipeline.Settle{Workshop: pipeline.Workshop{Desk: u.desk()}, Heads: u.store, Tokens: &u.tokens, Hooks: pipeline.Hooks{Functions: hanging{}}}
-	if _, err := s.Run(ctx, pipeline.Call{State: state(d, 1)}); err != nil {
+	failed, _ := json.Marshal(pipeline.State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Fence: 1,
+		Error: pipeline.Failure{Error: "States.Timeout"}})
+	if _, err := s.Run(ctx, pipeline.Call{State: failed}); err != nil {
 		t.Fatal(err)
 	}
 	if got := u.record(d); got.Status != deploy.Failed || !strings.Contains(strings.Join(got.Logs, "\n"), "hook on_failure, function pager: failed, which stops nothing") {
