@@ -25,7 +25,6 @@ var unneeded = []struct{ who, action, resource, why string }{
 		"and a statement's actions share its resources"},
 	{"slipway-settle", "lambda:GetFunctionConfiguration", "*:function:slipway-shop", "as before, the other way round: Settle reads versions and aliases alone"},
 	{"slipway-s*", "logs:CreateLogStream", "*:log-group:/slipway/deployments:*", "Shift and Settle print into the stream that an earlier stage made, unless theirs is the first output"},
-	{"slipway-settle", "states:SendTaskFailure", "*", "Settle turns one that waits away; the tests of that have tokens of their own"},
 	{"slipway-builds", "secretsmanager:GetSecretValue", "*:secret:slipway/*", "tests of builds keep their secret as a parameter; operators have the choice"},
 	{"slipway-*", "ssm:GetParameter", "*:parameter/slipway-own/*", "tests keep git's and channels' tokens as secrets; operators have the choice"},
 	{"slipway", "*", "*", "the state machine's own role: the local cloud doesn't judge what Step Functions does by it"},
