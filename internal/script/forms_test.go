@@ -118,7 +118,7 @@ func TestMaskByPrograms(t *testing.T) {
 		return []string{"python3", "-c", "import json,sys,urllib.parse as u\nfor s in sys.argv[1:]: print(" + value + "); print('--8--')"}
 	}
 	node := func(value string) []string {
-		return []string{"node", "-e", "for (const s of process.argv.slice(1)) { console.log(" + value + "); console.log('--8--') }"}
+		return []string{"node", "-e", "for (const s of process.argv.slice(1)) { console.log(" + value + "); console.log('--8--') }", "--"} // a secret may begin with a hyphen
 	}
 
 	for program, command := range map[string][]string{
