@@ -42,46 +42,31 @@ const (
 	settling  = 3 * time.Minute // for Lambda to take new code
 )
 
-// Serving reads what the alias says: which version it points to, with its code, and what takes a part of that one's traffic. The two
-// reads run side by side; if the alias moves between them, both are repeated. A missing function or alias is an error that names the
-// setting.
+// Serving reads the alias, then the version it points to: the version, its code and description, and the versions that take a part of
+// its traffic. A published version never changes, so the two reads agree even if the alias moves between them. If the version is gone
+// by the second read, both are repeated. A missing function or alias is an error that names the setting.
 func (l *Lambda) Serving(ctx context.Context, t deploy.Target) (deploy.Serving, error) {
+	op := "read alias " + t.Alias + " of function " + t.Function
 	for attempt, wait := 0, firstWait; ; attempt, wait = attempt+1, min(2*wait, longWait) {
-		s, settled, err := l.serving(ctx, t)
+		found, err := l.alias(ctx, t)
+		if err != nil {
+			return deploy.Serving{}, err
+		}
+		code, err := l.configuration(ctx, t, found.TargetVersion)
 		switch {
-		case err != nil || settled:
-			return s, err
+		case err == nil:
+			s := found.Serving
+			s.TargetCodeSHA256, s.Description = aws.ToString(code.CodeSha256), aws.ToString(code.Description)
+			return s, nil
+		case deploy.KindOf(err) != deploy.NotFound:
+			return found.Serving, err
 		case attempt == attempts:
-			return s, deploy.Errorf(deploy.DeployFailed, "read alias "+t.Alias+" of function "+t.Function, "it moves all the time; it was at %s last", s)
+			return found.Serving, deploy.Errorf(deploy.DeployFailed, op, "it points to a version that doesn't exist: %w", err)
 		}
 		if err := sleep(ctx, wait); err != nil {
-			return s, deploy.Errorf(deploy.DeployFailed, "read alias "+t.Alias+" of function "+t.Function, "%w", err)
+			return found.Serving, deploy.Errorf(deploy.DeployFailed, op, "%w", err)
 		}
 	}
-}
-
-// serving reports as settled that both reads saw the alias at the same version.
-func (l *Lambda) serving(ctx context.Context, t deploy.Target) (s deploy.Serving, settled bool, err error) {
-	var code *lambda.GetFunctionConfigurationOutput
-	var codeErr error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		code, codeErr = l.client.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &t.Function, Qualifier: &t.Alias})
-	}()
-	found, err := l.alias(ctx, t)
-	<-done
-	switch {
-	case err != nil:
-		return s, false, err
-	case missing(codeErr): // the alias was made between the two reads
-		return found.Serving, false, nil
-	case codeErr != nil:
-		return s, false, deploy.Errorf(deploy.DeployFailed, "read function "+t.Function, "%w", codeErr)
-	}
-	s = found.Serving
-	s.TargetCodeSHA256, s.Description = aws.ToString(code.CodeSha256), aws.ToString(code.Description)
-	return s, s.TargetVersion == aws.ToString(code.Version), nil
 }
 
 // Find returns the version as the function has it. NotFound where it doesn't have it whole: the version is gone, it is one of another

@@ -90,25 +90,38 @@ func TestServing(t *testing.T) {
 	want(t, err, "", "read alias live of function shop")
 }
 
-// The alias moves between the two reads of Serving: neither's half is believed with the other's. Where it never rests, that is said.
+// The alias moves between the two reads of Serving: the code is that of the version that the first one saw. If that version was deleted
+// meanwhile, both are repeated, a few times.
 func TestServingMoves(t *testing.T) {
-	for moves, fails := range map[int]bool{2: false, 1000: true} {
+	for name, c := range map[string]struct {
+		moves, deletes int
+		version        string
+		words          string
+	}{
+		"moved":          {moves: 1, version: "1"},
+		"moved, deleted": {moves: 1, deletes: 2, version: "2"},
+		"always deleted": {deletes: 1000, words: "points to a version that doesn't exist"},
+	} {
 		f := newFake()
 		f.versions = append(f.versions, digest("two"))
 		f.fault = func(op string, n int, after bool) error {
-			if after && n <= moves { // the read that comes second of each pair sees another version than the first
-				f.version = map[string]string{"1": "2", "2": "1"}[f.version]
+			if after && op == "GetAlias" && n <= c.moves {
+				f.version = "2"
+			}
+			if !after && op == "GetFunctionConfiguration" && n <= c.deletes {
+				return &types.ResourceNotFoundException{}
 			}
 			return nil
 		}
 		in(t, f, func(t *testing.T, l *traffic.Lambda) {
 			got, err := l.Serving(t.Context(), shop)
-			if (err != nil) != fails {
-				t.Errorf("moved %d times: %v", moves, err)
+			if c.words != "" {
+				want(t, err, "", c.words)
+				return
 			}
-			code := map[string]string{"1": digest("zero"), "2": digest("two")}[got.TargetVersion]
-			if !fails && got.TargetCodeSHA256 != code {
-				t.Errorf("moved %d times: version %s with the code %s", moves, got.TargetVersion, got.TargetCodeSHA256)
+			code := map[string]string{"1": digest("zero"), "2": digest("two")}[c.version]
+			if err != nil || got.TargetVersion != c.version || got.TargetCodeSHA256 != code {
+				t.Errorf("%s: version %s with the code %s, %v; want version %s", name, got.TargetVersion, got.TargetCodeSHA256, err, c.version)
 			}
 		})
 	}
