@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"github.com/slipway-cd/slipway/bench/rig"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 )
 
 var ourFunction = regexp.MustCompile(`arn:aws:lambda:[a-z0-9-]+:[0-9]+:function:slipway-([a-z]+)`)
@@ -39,13 +40,14 @@ func twin(ctx context.Context, r *rig.Rig, idle string) (arn string, err error) 
 		functions[found[0]] = "idle-" + found[1]
 	}
 	client := lambda.NewFromConfig(r.Cloud.Config())
+	role, err := localtest.Role(ctx, r.Cloud, "idle", localtest.Trust("lambda"),
+		`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "states:SendTaskSuccess", "Resource": "*"}]}`)
+	if err != nil {
+		return "", err
+	}
 	for _, arn := range slices.Sorted(maps.Keys(functions)) {
-		replaced, err := client.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &arn})
-		if err != nil {
-			return "", err
-		}
 		made, err := client.CreateFunction(ctx, &lambda.CreateFunctionInput{
-			FunctionName: aws.String(functions[arn]), Role: replaced.Role, Runtime: types.RuntimeProvidedal2023,
+			FunctionName: aws.String(functions[arn]), Role: &role, Runtime: types.RuntimeProvidedal2023,
 			Handler: aws.String("bootstrap"), Code: &types.FunctionCode{ZipFile: code}, Timeout: aws.Int32(60), MemorySize: aws.Int32(512),
 		})
 		if err != nil {
