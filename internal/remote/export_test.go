@@ -14,3 +14,9 @@ func Signed(c aws.Credentials, region, host, path string, now time.Time) (user, 
 
 // OrDefault is what limits stand for.
 func OrDefault(l Limits) Limits { return l.orDefault() }
+
+// Exchange is one request of a pack, with what its answer begins with before.
+var (
+	Exchange = exchange
+	ReadRefs = readRefs
+)

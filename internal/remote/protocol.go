@@ -48,6 +48,17 @@ func (r refused) unknown() bool { return strings.Contains(r.text, "not our ref")
 
 func asRefused(err error, to *refused) bool { return errors.As(err, to) }
 
+// exchange sends a request, closes in, and reads the server's answer up to where the pack begins. If there is an answer, an error of
+// in does not count: a server may close its side as soon as it has refused, or as soon as it has sent the pack.
+func exchange(in io.WriteCloser, out io.Reader, req *packp.UploadPackRequest) (io.Reader, error) {
+	sent := errors.Join(writeRequest(in, req), in.Close())
+	pack, err := readResponse(out, req)
+	if said := (refused{}); err != nil && sent != nil && !asRefused(err, &said) {
+		err = sent
+	}
+	return pack, err
+}
+
 // readResponse reads a server's answer up to where the pack begins.
 func readResponse(r io.Reader, req *packp.UploadPackRequest) (io.Reader, error) {
 	in := bufio.NewReader(r)

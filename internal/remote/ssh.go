@@ -163,11 +163,7 @@ func (s *shell) pack(_ context.Context, req *packp.UploadPackRequest) (io.ReadCl
 	if err != nil {
 		return nil, err
 	}
-	sent := errors.Join(writeRequest(c.in, req), c.in.Close())
-	pack, err := readResponse(c.out, req)
-	if said := (refused{}); sent != nil && !asRefused(err, &said) {
-		err = sent // a server that refuses may hang up before it has heard all; what it said is there to be read all the same
-	}
+	pack, err := exchange(c.in, c.out, req)
 	if err != nil {
 		c.Close()
 		return nil, explain(s.host, err)

@@ -1,13 +1,19 @@
 package remote_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
+	"io"
+	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -92,5 +98,49 @@ func TestHasty(t *testing.T) {
 		if err := here.Fetch(t.Context(), r, seen{}.add); deploy.KindOf(err) != deploy.NotFound || deploy.FieldOf(err) != "commit_sha" {
 			t.Fatalf("got %s %v, want %s commit_sha", deploy.KindOf(err), err, deploy.NotFound)
 		}
+	}
+}
+
+// closed is the input of a server that has closed its side before we close ours, as crypto/ssh reports it.
+type closed struct {
+	io.WriteCloser
+	left func() error
+}
+
+func (c closed) Close() error { return errors.Join(c.WriteCloser.Close(), c.left(), io.EOF) }
+
+// TestQuickServer takes the pack of a server that is through with it, and gone, before our side of the channel is closed.
+func TestQuickServer(t *testing.T) {
+	repo := remotetest.NewRepository(t)
+	repo.Write("v", "1")
+	one := repo.Commit("one")
+	repo.Push("main")
+	cmd := exec.Command("git-upload-pack", repo.Bare())
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := remote.ReadRefs(out); err != nil {
+		t.Fatal(err)
+	}
+	req := packp.NewUploadPackRequest()
+	req.Wants = []plumbing.Hash{plumbing.NewHash(one)}
+	answer := &bytes.Buffer{}
+	pack, err := remote.Exchange(closed{in, func() error {
+		_, err := answer.ReadFrom(out)
+		return errors.Join(err, cmd.Wait())
+	}}, answer, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(pack); err != nil || !bytes.HasPrefix(text, []byte("PACK")) {
+		t.Errorf("%q, %v", text, err)
 	}
 }
