@@ -24,6 +24,7 @@ func (a *app) makesDirty() (first, again *deploy.Deployment) {
 
 // TestBrokenRollbackScript leaves an environment that a commit's own rollback script keeps dirty, on each way out.
 func TestBrokenRollbackScript(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		input  func(a *app, first, again *deploy.Deployment) map[string]any
@@ -106,6 +107,7 @@ const noteDown = `echo $SLIPWAY_COMMIT $SLIPWAY_PREVIOUS_COMMIT $SLIPWAY_ROLLBAC
 
 // TestNoRollbackScript takes a bad release back that names no rollback script.
 func TestNoRollbackScript(t *testing.T) {
+	t.Parallel()
 	t.Run("the release before is deployed", func(t *testing.T) {
 		a := newApp(t)
 		one := a.commit("one", config("rollback=", "deploy="+noteDown, `post_deploy=echo post >> "$SERVE/posts"`))
@@ -163,6 +165,7 @@ func TestNoRollbackScript(t *testing.T) {
 
 // TestTrafficFirst has each script of a way back run into a gate: the release before serves while it waits there.
 func TestTrafficFirst(t *testing.T) {
+	t.Parallel()
 	for name, yaml := range map[string]string{
 		"on_failure":   "hooks: {on_failure: [GATE]}",
 		"pre_rollback": "hooks: {pre_rollback: [GATE]}",
@@ -215,6 +218,7 @@ func TestFailingScriptOfLambda(t *testing.T) {
 
 // TestCrashOnTheWayBack has a script end the function that runs it: the way back goes on.
 func TestCrashOnTheWayBack(t *testing.T) {
+	t.Parallel()
 	const kill = `'kill -9 $PPID; sleep 60'`
 	twice := func(t *testing.T, d *deploy.Deployment) {
 		t.Helper()

@@ -165,6 +165,7 @@ func (a *app) briefly() string {
 }
 
 func TestUnfetched(t *testing.T) {
+	t.Parallel()
 	down, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

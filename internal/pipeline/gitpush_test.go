@@ -87,6 +87,7 @@ func logged(t *testing.T, function string, right func(line string) bool) bool {
 
 // TestPushedGit: what is pushed to a git server is live once one of the doors has told of it. Nobody uploads anything.
 func TestPushedGit(t *testing.T) {
+	t.Parallel()
 	for door, tell := range tells {
 		t.Run(door, func(t *testing.T) {
 			a := newApp(t)

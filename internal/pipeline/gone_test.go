@@ -37,6 +37,7 @@ func (r *run) dirty(words string) *deploy.Deployment {
 // TestOneOfOursIsGone deletes functions of the machine while a deployment is on its way to them: each ends, whole or with the command
 // that repairs it once the functions are back. Admit's is not among them: the local cloud goes on waiting for its token, AWS doesn't.
 func TestOneOfOursIsGone(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		function, version string
 		want              deploy.Status

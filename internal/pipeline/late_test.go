@@ -129,6 +129,7 @@ func (r *run) last() (state, input string) {
 // TestLateAlias has handlers of a dead execution stall between their last look at the record and what they do to the alias, and go
 // on when the deployment is undone, or when a newer one is live: the alias stays.
 func TestLateAlias(t *testing.T) {
+	t.Parallel()
 	stages := map[string]func(pipeline.Workshop, pipeline.Targets) pipeline.Stage{
 		"Shift": func(w pipeline.Workshop, t pipeline.Targets) pipeline.Stage {
 			return &pipeline.Shift{Workshop: w, Targets: t}

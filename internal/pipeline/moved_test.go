@@ -79,6 +79,7 @@ func (f *lambdaApp) pass(do func()) {
 // TestAliasMovedDuringADeployment has somebody move the alias while a new release waits for its health check, which then asks another
 // release than it is meant to. None of these deployments succeeds; what is not Slipway's to take back stays.
 func TestAliasMovedDuringADeployment(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name            string
 		version, other  func(zero, one, two string) string
@@ -135,6 +136,7 @@ func TestAliasMovedDuringADeployment(t *testing.T) {
 
 // TestAliasMovedDuringAWayBack has somebody move the alias when a way back, of either kind, has set it and looks at its last hook.
 func TestAliasMovedDuringAWayBack(t *testing.T) {
+	t.Parallel()
 	hook := "hooks:\n  post_rollback: ['" + `touch "$SERVE/in"; while test ! -e "$SERVE/go"; do sleep 0.1; done` + "']\n"
 	for _, byHand := range []bool{false, true} {
 		t.Run(fmt.Sprintf("asked for %v", byHand), func(t *testing.T) {

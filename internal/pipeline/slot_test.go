@@ -252,6 +252,7 @@ func TestStageIsRetried(t *testing.T) {
 
 // TestWayBackWaits: the way back begins while the deploy script runs, by another execution or by the same one after a time-out.
 func TestWayBackWaits(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ fenced, cut bool }{
 		"another execution":                           {true, false},
 		"the same execution":                          {false, false},
@@ -352,6 +353,7 @@ type nobody struct{ pipeline.Tokens }
 
 // TestSettleWaits: the lock goes to nobody else while a script may be at work, though nothing is to be undone.
 func TestSettleWaits(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ fenced, cut bool }{
 		"another execution": {true, false}, "the same execution": {false, false}, "the record out of reach": {true, true},
 	} {

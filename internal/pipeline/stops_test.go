@@ -41,6 +41,7 @@ func stopped(stubborn bool) string {
 // TestStops stops executions at random moments, with another deployment waiting behind every second one. No two scripts of an
 // environment are ever at work at one time, and what the record says serves is what serves.
 func TestStops(t *testing.T) {
+	t.Parallel()
 	count := 6
 	if n, err := strconv.Atoi(os.Getenv(stopsVariable)); err == nil {
 		count = n

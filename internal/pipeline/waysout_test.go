@@ -689,6 +689,7 @@ func failedDeploy(on ...trouble) func(m *mill) {
 // stops. After each the environment is free, or dirty since one deployment; and from wherever a sequence came, there is a way out
 // while all that is wrong lasts, and a second one once it is mended.
 func TestNothingLocksForEver(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
