@@ -19,7 +19,7 @@ FUNCTIONS := bin/functions
 ARM64 := --context arch=arm64 --context functionsDir=bin/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo up down template cloud bench bench-flags oracle engines moved test-api wire test-localstack test-endpoint cloud-tests emulator test-sam sam-validate fuzz synth preflight deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
+.PHONY: help check test demo up down template cloud bench bench-flags oracle engines moved test-api test-packages test-modules wire test-localstack test-endpoint cloud-tests emulator test-sam sam-validate fuzz synth preflight deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -38,11 +38,16 @@ check: ## what CI runs: golangci-lint, then the tests
 	@$(MAKE) test
 
 test: builds ## all tests, on a local cloud of their own
+	@$(MAKE) -j 2 test-packages test-modules
+	$(GO) -C bench/openfeature test ./...
+
+test-packages:
 	$(GO) test -timeout 15m -parallel 6 ./internal/pipeline ./... # the longest first
+
+test-modules: # those that need no cloud
 	$(GO) -C examples/shop test ./...
 	$(GO) -C bench/flagd test ./...
 	$(GO) -C bench/flags/oracle test . -rapid.seed=1 -rapid.checks=2000
-	$(GO) -C bench/openfeature test ./...
 
 test-api: builds ## the running API against its OpenAPI document, by schemathesis (a part of make test)
 	$(GO) test -count=1 -v ./internal/api/contract

@@ -61,7 +61,7 @@ func run(ctx context.Context, root, idle string, runs int, results string) error
 	return report.Write(results, "noop", "A no-op deployment", t, report.Textf(
 		"Medians of %d executions of each in milliseconds, in turns, functions warm. Idle is the same definition over functions that do nothing but log a line, "+
 			"and in Admit answer the task token. The first deployment has no scripts at all, the second has three that do nothing (`true`) and so fetches, "+
-			"unpacks and logs three times; both are healthy at once. All start with the emulator's own sleep of 150 ms. The bound is 1.2x.", runs))
+			"unpacks and logs three times; both are healthy at once. All start with the emulator's own sleep of 150 ms.", runs))
 }
 
 // contestant is one kind of execution, and those that were measured.
