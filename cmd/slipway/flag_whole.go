@@ -159,7 +159,7 @@ func (o *flagOptions) export(ctx context.Context, format string) error {
 		return err
 	}
 	for _, n := range out.Notes {
-		fmt.Fprintf(o.err, "slipway: not exported: %s: %s\n", n.Pointer, n.Detail)
+		fmt.Fprintf(o.err, "slipway: note: %s: %s\n", n.Pointer, n.Detail)
 	}
 	return o.json(out.Document)
 }
