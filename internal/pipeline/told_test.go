@@ -170,7 +170,7 @@ func (o *outside) deployed(t *testing.T, a *app) {
 	for _, d := range o.All() {
 		last := d.Statuses[len(d.Statuses)-1].State
 		for _, s := range d.Statuses[:len(d.Statuses)-1] {
-			// GitHub sets a deployment inactive by itself when a later one succeeds; Slipway may do so at the same moment.
+			// GitHub sets a deployment to inactive when a later one succeeds. Slipway may set the same state at that time.
 			if twice := s.State == "inactive" && last == "inactive"; s.State != "in_progress" && s.State != "success" && !twice {
 				t.Errorf("%s: %+v", d.Payload, d.Statuses)
 			}
