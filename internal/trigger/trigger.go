@@ -217,7 +217,13 @@ func (t *Trigger) try(ctx context.Context, app, environment string, p Push) (*La
 	}
 	next.Known = known
 
-	if newest.CommitSHA == zeroCommit || newest.CommitSHA == next.CommitSHA && newest.CommitSHA != p.CommitSHA {
+	overtaken := newest.CommitSHA == next.CommitSHA && newest.CommitSHA != p.CommitSHA
+	if overtaken {
+		if overtaken, err = t.ran(ctx, next); err != nil {
+			return nil, err
+		}
+	}
+	if newest.CommitSHA == zeroCommit || overtaken {
 		if changed {
 			err = t.Store.MoveTip(ctx, next)
 		}
@@ -232,6 +238,18 @@ func (t *Trigger) try(ctx context.Context, app, environment string, p Push) (*La
 // onceOf returns what makes the launch of a branch's commit the same as one before.
 func onceOf(tip deploy.Tip, commit string) launch.Once {
 	return launch.Once{Key: strings.Join([]string{"push", tip.App, tip.Environment, commit, tip.Branch}, "/"), Keep: Remembered, Fingerprint: "push"}
+}
+
+// ran reports whether the branch's last deployment was started. It starts one that is still pending. If its start failed, no event of
+// its own push may come again: the event at hand has to launch it.
+func (t *Trigger) ran(ctx context.Context, tip deploy.Tip) (bool, error) {
+	once := onceOf(tip, tip.CommitSHA)
+	r, err := t.Store.Request(ctx, once.Key)
+	if err != nil || r == nil || r.Expires <= t.Now().Unix() {
+		return true, err
+	}
+	d, err := t.Launcher.Repeated(ctx, once)
+	return d != nil, err
 }
 
 // deploy launches the newest push. tip is what was deployed of the branch before.
@@ -257,16 +275,34 @@ func (t *Trigger) deploy(ctx context.Context, tip deploy.Tip, newest deploy.Know
 	}
 
 	l := &Launched{App: tip.App, Environment: tip.Environment, Deployment: d.ID}
+	launchedBefore := before != nil && before.Deployment == d.ID
 	switch {
 	case newest.CommitSHA != p.CommitSHA:
 		l.Note = laterNote(newest)
-	case before != nil && before.Deployment == d.ID:
+	case launchedBefore:
 		l.Note = "launched before"
-		if changed { // else the launch has stored it
-			err = t.Store.MoveTip(ctx, tip)
-		}
 	}
-	return l, err
+
+	switch {
+	case changed && launchedBefore:
+		return l, t.Store.MoveTip(ctx, tip)
+	case changed:
+		return l, t.stored(ctx, tip, p)
+	}
+	return l, nil
+}
+
+// stored returns nil if the launch has stored the push in the branch's history. It is Superseded if the launch was another event's,
+// which ran at the same time and didn't know of this push.
+func (t *Trigger) stored(ctx context.Context, tip deploy.Tip, p Push) error {
+	now, err := t.Store.Tip(ctx, tip.App, tip.Environment, tip.Branch)
+	if err != nil {
+		return err
+	}
+	if _, missing := historyOf(now).add(p); missing {
+		return deploy.Errorf(deploy.Superseded, "", "another push to %s was launched meanwhile", tip.Branch)
+	}
+	return nil
 }
 
 func laterNote(newest deploy.KnownPush) string {

@@ -232,6 +232,77 @@ func TestFromTheFuture(t *testing.T) {
 	}
 }
 
+// TestNewestTriedAgain: a push that shows which one is newest launches that one. If its execution can't be started, the same event
+// again launches it, though the newest push's own event never comes again.
+func TestNewestTriedAgain(t *testing.T) {
+	c, tr, m := world(t)
+	send := commits(t, tr)
+	push(t, send, "c", "b", 1)
+	push(t, send, "a", "9", 2)
+
+	m.fail = errors.New("throttled")
+	joins := fixture(t, "pushed.json", `"repository": "octo/shop"`, `"app": "plain"`, `"commit": "`+sha("a"), `"before": "`+sha("a")+`", "commit": "`+sha("b"))
+	if _, err := send(joins); err == nil || !strings.Contains(err.Error(), "throttled") {
+		t.Fatal(err)
+	}
+	m.fail = nil
+	for range 2 {
+		answer, err := send(joins)
+		if err != nil || len(answer.Deployments) != 1 {
+			t.Fatalf("%+v, %v", answer, err)
+		}
+		d, err := c.Deployment(t.Context(), answer.Deployments[0].Deployment)
+		if err != nil || d.CommitSHA != sha("c") || d.Status != deploy.Pending || count(t, c) != 4 {
+			t.Errorf("%+v, %v; %d records", d, err, count(t, c))
+		}
+	}
+}
+
+// racing runs another event between what an event's try reads and its launch.
+type racing struct {
+	trigger.Launcher
+	other func()
+}
+
+func (r *racing) Deploy(ctx context.Context, request launch.Request) (*deploy.Deployment, error) {
+	if other := r.other; other != nil {
+		r.other = nil
+		other()
+	}
+	return r.Launcher.Deploy(ctx, request)
+}
+
+// TestLaunchedMeanwhile: if two events launch the newest push at the same time, the one that comes second stores its own push too.
+func TestLaunchedMeanwhile(t *testing.T) {
+	c, tr, m := world(t)
+	send := commits(t, tr)
+	event := func(commit, before string) string {
+		return fixture(t, "pushed.json", `"repository": "octo/shop"`, `"app": "plain"`, `"commit": "`+sha("a"), `"before": "`+sha(before)+`", "commit": "`+sha(commit))
+	}
+	push(t, send, "c", "b", 1)
+	push(t, send, "a", "9", 2)
+	m.fail = errors.New("throttled")
+	if _, err := send(event("b", "a")); err == nil {
+		t.Fatal("launched")
+	}
+
+	m.fail = nil
+	race := &racing{Launcher: tr.Launcher}
+	race.other = func() {
+		if _, err := send(event("b", "a")); err != nil {
+			t.Error(err)
+		}
+	}
+	tr.Launcher = race
+	if _, err := send(event("9", "8")); err != nil || race.other != nil {
+		t.Fatal(err)
+	}
+	tip, err := c.Tip(t.Context(), "plain", "production", "main")
+	if err != nil || len(tip.Known) != 4 || count(t, c) != 4 {
+		t.Errorf("known %+v, %v; %d records", tip, err, count(t, c))
+	}
+}
+
 // TestTriedAgain: what failed on the way is launched when the event comes again, beside what was launched.
 func TestTriedAgain(t *testing.T) {
 	c, tr, m := world(t)
