@@ -75,6 +75,9 @@ func (s *stage) key(ctx context.Context) error {
 // few is how many users tell whether a change has reached every process of the function.
 const few = 100
 
+// betweenRounds is the time between two rounds of them.
+const betweenRounds = 300 * time.Millisecond
+
 // expectShare asks for each of so many users, and shows for how many the flag is on. A change takes about two seconds to
 // get everywhere, so a few are asked first, until their share is as told and the same twice.
 func (s *stage) expectShare(ctx context.Context, users int, least, most float64) error {
@@ -103,7 +106,7 @@ func (s *stage) settledShare(ctx context.Context, on bool, most float64) (percen
 		select {
 		case <-ctx.Done():
 			return 0, fmt.Errorf("the flag stays on for %.1f %% of the users: %w", percent, ctx.Err())
-		case <-time.After(1200 * time.Millisecond):
+		case <-time.After(betweenRounds):
 		}
 	}
 }
