@@ -2,11 +2,11 @@ package deploy
 
 import "fmt"
 
-// CheckRestore returns why d's release can't be put back on target t: it never served, or it is one for another kind of target.
+// CheckRestore returns why d's release can't be put back on target t: it was never healthy, or it is one for another kind of target.
 func (d *Deployment) CheckRestore(t Target) error {
 	switch {
 	case d.Status != Success && d.Status != RolledBack:
-		return restoreErrorf("%s is %s; its release never served", d.ID, d.Status)
+		return restoreErrorf("%s is %s; want a deployment whose release was healthy: one that ended in success", d.ID, d.Status)
 	case d.Release == nil:
 		return restoreErrorf("%s has no release to restore", d.ID)
 	case !d.WentLive():
@@ -61,11 +61,11 @@ func (d *Deployment) whyNoneBefore() string {
 	if d.Previous != nil && d.Previous.Deployment == "" && d.Previous.TargetVersion != "" {
 		return fmt.Sprintf("before it served %s, which Slipway did not put there", d.Previous.Name())
 	}
-	return "it was the first in its environment, or everything before it was undone"
+	return "it was the first in its environment, or everything before it was undone or was never healthy"
 }
 
 // ReleaseBefore walks from a deployment back over those that each would restore, and returns the first whose release is another one
-// than r. It is "" where there is none.
+// than r and was healthy. It is "" where there is none.
 func ReleaseBefore(r *Release, from string, read func(id string) (*Deployment, error)) (string, error) {
 	for range maxSameRelease {
 		if from == "" {
@@ -75,7 +75,7 @@ func ReleaseBefore(r *Release, from string, read func(id string) (*Deployment, e
 		if err != nil {
 			return "", err
 		}
-		if !r.Same(d.Release) {
+		if !r.Same(d.Release) && d.WentLive() {
 			return from, nil
 		}
 		from = d.Fallback

@@ -133,7 +133,7 @@ func TestCheckRestore(t *testing.T) {
 	failed, unhealthy, empty := served("f", "F", ""), served("u", "U", ""), served("e", "E", "")
 	failed.Status, unhealthy.Status, unhealthy.ErrorKind, empty.Release = deploy.Failed, deploy.RolledBack, deploy.HealthCheckFailed, nil
 	for words, err := range map[string]error{
-		"f is failed; its release never served": failed.CheckRestore(script),
+		"f is failed; want a deployment whose release was healthy: one that ended in success": failed.CheckRestore(script),
 		"rolled back before it was healthy":     unhealthy.CheckRestore(script),
 		"no release to restore":                 empty.CheckRestore(script),
 		"went to a script target":               live.CheckRestore(lambda),

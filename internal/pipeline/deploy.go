@@ -117,7 +117,7 @@ func (s *Deploy) before(ctx context.Context, h *deploy.Head, d *deploy.Deploymen
 }
 
 // fallback returns the deployment of the release before d's, which a rollback of d restores: what serves now, unless that is the
-// same release. Where the target is another function by now, it is what served on the one before.
+// same release or was never healthy. Where the target is another function by now, it is what served on the one before.
 func (s *Deploy) fallback(ctx context.Context, h *deploy.Head, live *deploy.Live, d *deploy.Deployment) (string, error) {
 	if live.Deployment == "" && h.Live != nil {
 		known, err := whole(ctx, s.Records, h.Live)
@@ -128,10 +128,11 @@ func (s *Deploy) fallback(ctx context.Context, h *deploy.Head, live *deploy.Live
 			live = known
 		}
 	}
-	if live.CommitSHA != d.CommitSHA {
-		return live.Deployment, nil
+	before, err := deploy.ReleaseBefore(d.Release, live.Deployment, func(id string) (*deploy.Deployment, error) { return s.Records.Deployment(ctx, id) })
+	if deploy.KindOf(err) == deploy.NotFound && live.CommitSHA != d.CommitSHA {
+		return live.Deployment, nil // a record that is gone holds up nothing
 	}
-	return deploy.ReleaseBefore(d.Release, live.Deployment, func(id string) (*deploy.Deployment, error) { return s.Records.Deployment(ctx, id) })
+	return before, err
 }
 
 // publish makes the release a version of the target's function.

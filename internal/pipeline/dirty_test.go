@@ -144,11 +144,33 @@ func TestNoRollbackScript(t *testing.T) {
 	t.Run("no release before", func(t *testing.T) {
 		a := newApp(t)
 		d := a.deploy(a.commit("bad", hasty("rollback="))).wants(deploy.Failed)
-		if log := strings.Join(d.Logs, "\n"); d.Dirty || d.Undone || !strings.Contains(log, "no earlier release and no rollback script") {
+		if log := strings.Join(d.Logs, "\n"); d.Dirty || d.Undone || !strings.Contains(log, "no earlier healthy release and no rollback script") {
 			t.Errorf("dirty %v, undone %v, timeline:\n%s", d.Dirty, d.Undone, log)
 		}
 		a.deploy(a.commit("two", config())).wants(deploy.Success)
 		a.serves("two")
+	})
+	t.Run("the release before was never healthy", func(t *testing.T) {
+		a := newApp(t)
+		a.deploy(a.commit("bad", hasty("rollback="))).wants(deploy.Failed)
+		second := a.deploy(a.bundle(map[string]string{"version": "bad", "slipway.yaml": hasty("rollback="), "second": ""})).wants(deploy.Failed)
+		if log := strings.Join(second.Logs, "\n"); second.Dirty || !strings.Contains(log, "no earlier healthy release") {
+			t.Errorf("dirty %v, timeline:\n%s", second.Dirty, log)
+		}
+
+		a.deploy(a.commit("three", config("rollback="))).wants(deploy.Success)
+		back := a.start(map[string]any{"action": "rollback"}).wants(deploy.Failed)
+		if back.ErrorKind != deploy.Conflict || back.Dirty || !strings.Contains(back.Error, "no earlier release") {
+			t.Errorf("a rollback to it: %s %q", back.ErrorKind, back.Error)
+		}
+		to := a.start(map[string]any{"action": "rollback", "to": second.ID}).wants(deploy.Failed)
+		if to.ErrorKind != deploy.Conflict || !strings.Contains(to.Error, "want a deployment whose release was healthy") {
+			t.Errorf("a rollback to it by its id: %s %q", to.ErrorKind, to.Error)
+		}
+		a.serves("three")
+		if h := a.head("production"); h.Previous != nil && h.Previous.Deployment != "" {
+			t.Errorf("previous %+v, want none", h.Previous)
+		}
 	})
 	t.Run("the deploy script fails too", func(t *testing.T) {
 		a := newApp(t)

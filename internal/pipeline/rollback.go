@@ -201,7 +201,7 @@ func (r *Rollback) back(ctx context.Context, st *State, b *bench, to *deploy.Liv
 		case err != nil:
 			return done{}, deploy.Errorf(deploy.RollbackFailed, "rollback", "%w", err)
 		case !moved && d.Action == deploy.Deploy:
-			return done{outcome: deploy.Skipped, said: said("there is no earlier release and no rollback script: what the deployment changed stays")}, nil
+			return done{outcome: deploy.Skipped, said: said("there is no earlier healthy release and no rollback script: what the deployment changed stays")}, nil
 		}
 		err = r.update(ctx, st, d, func(d *deploy.Deployment) error {
 			d.Undone, d.OwesScript = true, owesScript(d)

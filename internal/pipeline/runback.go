@@ -135,9 +135,17 @@ func hasRule(makefile, target string) bool {
 	return false
 }
 
-// redeploy deploys the release that is restored by its own commit's scripts, in a workspace of its own.
+// redeploy deploys the release that is restored by its own commit's scripts, in a workspace of its own. A failed deployment doesn't
+// bring back one that was never healthy either.
 func (r *Rollback) redeploy(ctx context.Context, st *State, b *bench, to *deploy.Live) (ran bool, err error) {
 	if to.Deployment == "" {
+		return false, nil
+	}
+	before, err := r.Records.Deployment(ctx, to.Deployment)
+	if err != nil {
+		return false, err
+	}
+	if b.d.Action == deploy.Deploy && !before.WentLive() {
 		return false, nil
 	}
 	made, err := origin(ctx, r.Records, to.Deployment)

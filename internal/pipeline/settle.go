@@ -406,7 +406,7 @@ func explain(d *deploy.Deployment) string {
 	case d.Status == deploy.Failed && d.Changed != nil && d.Config != nil && !d.Config.RollbackEnabled:
 		return "; rollback_enabled is false, so its change stays"
 	case d.Status == deploy.Failed && d.Changed != nil && d.Action == deploy.Deploy && stays(d):
-		return "; there is no earlier release and no rollback script, so its change stays"
+		return "; there is no earlier healthy release and no rollback script, so its change stays"
 	case d.Found != nil && !d.Declared():
 		return "; somebody else moved the target, which serves " + liveText(d.Found)
 	case d.Status == deploy.Failed && d.Undone:
