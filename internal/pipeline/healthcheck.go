@@ -30,12 +30,11 @@ func (c *HealthCheck) Run(ctx context.Context, call Call) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	if way := d.Stage("rollback"); way != nil {
-		st.Back = true // which a Rollback that crashed could not say
-		if way.Open() && way.Attempt == 1 {
-			st.Verdict = deploy.Again
-			return st, nil
-		}
+	way := d.Stage("rollback")
+	st.Back = st.Back || call.Back || way != nil // a Rollback that crashed could not say so
+	if st.Back && (way == nil || way.Open()) && !st.Again {
+		st.Again, st.Verdict = true, deploy.Again
+		return st, nil
 	}
 	if st.Back && (!undone(d) || d.Declared()) {
 		return c.verdict(st, d), nil

@@ -26,6 +26,7 @@ type State struct {
 	Fence       int64          `json:"fence"`        // 0 before Admit
 	Step        int            `json:"step"`         // of the plan, from 0
 	Back        bool           `json:"back"`         // on the way back to the release before
+	Again       bool           `json:"again"`        // Rollback died, and is run once more
 	Verdict     deploy.Verdict `json:"verdict"`      // of the last health check
 	WaitSeconds int            `json:"wait_seconds"` // that Bake shall wait
 	Status      deploy.Status  `json:"status"`       // set by Settle
@@ -49,6 +50,7 @@ type Call struct {
 	Execution string          `json:"execution,omitempty"` // ARN; for Prepare, Settle and SettleFailure
 	StartTime time.Time       `json:"start_time,omitzero"` // the execution's
 	Token     string          `json:"token,omitempty"`     // for Admit
+	Back      bool            `json:"back,omitempty"`      // for CheckRollback: the state can't tell where Rollback died
 }
 
 // Stage is one handler.

@@ -121,7 +121,8 @@ func live(d *deploy.Deployment) bool {
 	if d.Declared() {
 		return d.Changed != nil
 	}
-	return d.Healthy && d.Undone == (d.Action == deploy.Rollback) && !d.OwesScript
+	failed := d.Action == deploy.Deploy && d.ErrorKind != ""
+	return d.Healthy && d.Undone == (d.Action == deploy.Rollback) && !d.OwesScript && !failed
 }
 
 // stopped tells whether somebody or something newer ended the deployment, and not a fault.

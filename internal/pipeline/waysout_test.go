@@ -49,7 +49,9 @@ type mill struct {
 	configs    map[string]*deploy.Config // by commit
 	commit     string                    // that is prepared
 
-	crash, stop int // counts down calls and states; 0: not at all
+	crash, stop int    // counts down calls and states; 0: not at all
+	dies        string // a function that dies each time at its call of the number after
+	after       int
 	answers     map[string]answered
 	ended       map[string]string // executions' statuses by ARN
 	recoveries  []recoveryStart
@@ -60,7 +62,7 @@ type asState struct {
 	End                                       bool
 	Parameters                                struct {
 		FunctionName string
-		Payload      map[string]string
+		Payload      map[string]any
 	}
 	Catch []struct {
 		ErrorEquals      []string
@@ -347,12 +349,16 @@ func (m *mill) call(s *asState, arn string, data json.RawMessage) (out json.RawM
 		in.Execution = arn
 	}
 	in.StartTime = m.clock
+	in.Back, _ = s.Parameters.Payload["back"].(bool)
 	if _, ok := s.Parameters.Payload["token.$"]; ok {
 		m.serial++
 		in.Token = fmt.Sprint("token-", m.serial, "-", len(m.answers))
 	}
 
 	name := strings.TrimSuffix(strings.TrimPrefix(s.Parameters.FunctionName, "${"), "FunctionArn}")
+	if name == m.dies {
+		m.crash = m.after
+	}
 	st, err := m.stage(name).Run(m.t.Context(), in)
 	if err != nil {
 		m.note("  %s: %v", name, err)
@@ -761,5 +767,26 @@ func (m *mill) happens(random *rand.Rand) {
 		m.app.Environments = map[string]deploy.Settings{"other": {}}
 		m.deploy(letter)
 		m.apply()
+	}
+}
+
+// TestRollbackDies: a deployment whose deploy script or publishing failed never succeeds, wherever Rollback dies. If Rollback dies each
+// time, the environment is dirty, or nothing was changed.
+func TestRollbackDies(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{deploy.TargetScript, deploy.TargetLambda} {
+		for after := 1; after <= 12; after++ {
+			t.Run(fmt.Sprintf("%s, at call %d", target, after), func(t *testing.T) {
+				t.Parallel()
+				m := newMill(t, target)
+				m.deploy('c')
+				m.set(deployScript, unpublishable)
+				m.dies, m.after = "Rollback", after
+				d := m.deploy('a')
+				if back := d.Status == deploy.RolledBack && d.Undone; !back && (d.Status != deploy.Failed || d.Dirty != (d.Changed != nil)) {
+					t.Errorf("%s, dirty %v, %s\n%s", d.Status, d.Dirty, d.Error, strings.Join(d.Logs, "\n"))
+				}
+			})
+		}
 	}
 }
