@@ -191,7 +191,7 @@ func mayServeAPI(r *resources) []awsiam.PolicyStatement {
 	return append(r.findSource(), r.records(),
 		allow(append(r.table, r.indexes...), "dynamodb:Query"),
 		allow(r.flags, append([]string{"dynamodb:Query", "dynamodb:BatchWriteItem"}, readWrite...)...),
-		allow(r.machine, "states:StartExecution"),
+		allow(r.machine, "states:StartExecution", "states:SendTaskFailure"), // a cancel ends the wait for a turn
 		allow(r.cancels, "s3:PutObject"),
 		allow(r.output, "logs:GetLogEvents"))
 }

@@ -146,7 +146,7 @@ func TestWhoMay(t *testing.T) {
 		"sns:Publish":                      "notify",
 		"dynamodb:GetRecords":              "notify",
 		"states:SendTaskSuccess":           "admit settle",
-		"states:SendTaskFailure":           "admit settle",
+		"states:SendTaskFailure":           "admit api settle",
 		"logs:GetLogEvents":                "api",
 		"dynamodb:Query":                   "api commit sweep webhook",
 	}

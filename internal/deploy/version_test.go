@@ -134,10 +134,10 @@ func TestCheckRestore(t *testing.T) {
 	failed.Status, unhealthy.Status, unhealthy.ErrorKind, empty.Release = deploy.Failed, deploy.RolledBack, deploy.HealthCheckFailed, nil
 	for words, err := range map[string]error{
 		"f is failed; want a deployment whose release was healthy: one that ended in success": failed.CheckRestore(script),
-		"rolled back before it was healthy":     unhealthy.CheckRestore(script),
-		"no release to restore":                 empty.CheckRestore(script),
-		"went to a script target":               live.CheckRestore(lambda),
-		"b is live already":                     live.CheckChange(live, script),
+		"rolled back before it was healthy":                                                   unhealthy.CheckRestore(script),
+		"no release to restore":                                                               empty.CheckRestore(script),
+		"went to a script target":                                                             live.CheckRestore(lambda),
+		"b is live already":                                                                   live.CheckChange(live, script),
 		"the release B of b2 is live already, by b: going back to it would change nothing": again.CheckChange(live, script),
 	} {
 		if deploy.KindOf(err) != deploy.Conflict || deploy.FieldOf(err) != "to" || !strings.Contains(err.Error(), words) {

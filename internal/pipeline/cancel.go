@@ -38,7 +38,6 @@ func (c *Cancel) Run(ctx context.Context, id string) (*deploy.Deployment, error)
 		if h.Waiting != nil && h.Waiting.Deployment == id {
 			turn := *h.Waiting
 			waited = &turn
-			h.Waiting = nil
 		}
 		if d.CancelTime == nil {
 			now := c.Now()
@@ -54,11 +53,24 @@ func (c *Cancel) Run(ctx context.Context, id string) (*deploy.Deployment, error)
 		return nil, err
 	}
 	if waited != nil {
-		if err := c.Tokens.Refuse(ctx, waited.Token, deploy.Cancelled, "cancelled while it waited for its turn"); err != nil {
-			c.Log.Warn("a waiting deployment could not be told", "deployment", id, "error", err)
-		}
+		err = c.refuse(ctx, d, *waited)
 	}
-	return d, nil
+	return d, err
+}
+
+// refuse ends the wait of a deployment for its turn. It stays in the queue until its execution was told: if that fails, the next cancel
+// tries again, and its turn finds the mark.
+func (c *Cancel) refuse(ctx context.Context, d *deploy.Deployment, turn deploy.Turn) error {
+	err := c.Tokens.Refuse(ctx, turn.Token, deploy.Cancelled, "cancelled while it waited for its turn")
+	if err != nil && deploy.KindOf(err) != deploy.Conflict {
+		return deploy.Errorf(deploy.Internal, "cancel", "%s is marked as cancelled, but its execution was not told, and ends only when its turn comes; cancel it again: %w", d.ID, err)
+	}
+	return c.Heads.Change(ctx, d.App, d.Environment, func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
+		if h.Waiting != nil && h.Waiting.Deployment == d.ID {
+			h.Waiting = nil
+		}
+		return nil
+	}, nil)
 }
 
 func cancellable(d *deploy.Deployment) error {

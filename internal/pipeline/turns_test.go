@@ -3,7 +3,8 @@ package pipeline_test
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,16 +15,33 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/machine"
-	"github.com/slipway-cd/slipway/internal/pipeline"
-	"github.com/slipway-cd/slipway/internal/source"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 )
 
+// cancel asks the API to cancel a deployment, as slipway cancel does: the function has its own role.
 func (a *app) cancel(id string) error {
-	desk := pipeline.Desk{Records: world.store, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
-	c := pipeline.Cancel{Desk: desk, Heads: world.store, Tokens: machine.NewTokens(world.sfn), Builds: source.NewS3(world.s3, world.out.Bucket)}
-	_, err := c.Run(a.t.Context(), id)
-	return err
+	request, err := http.NewRequestWithContext(a.t.Context(), http.MethodPost, world.out.API+"/v1/deployments/"+id+"/cancel", nil)
+	if err != nil {
+		return err
+	}
+	if err := localtest.Sign(a.t.Context(), world.cloud, request, nil, "execute-api"); err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	switch {
+	case err != nil:
+		return err
+	case response.StatusCode == http.StatusConflict:
+		return deploy.Errorf(deploy.Conflict, "", "%s", text)
+	case response.StatusCode != http.StatusAccepted:
+		return fmt.Errorf("%s: %s", response.Status, text)
+	}
+	return nil
 }
 
 // linger is a script that tells that it runs, and by which process group, and then would run for minutes.
