@@ -96,7 +96,7 @@ func (o *apiOptions) run(ctx context.Context) error {
 			return err
 		}
 		if a.code >= http.StatusBadRequest {
-			return refused(a)
+			return refused(r, a)
 		}
 		next := nextCursor(a.body)
 		if !o.paginate || next == "" || next == query.Get("cursor") { // a log's cursor is there at its end too

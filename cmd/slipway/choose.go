@@ -85,7 +85,7 @@ func (w *watched) look(ctx context.Context) (*deploy.Deployment, error) {
 	case a.code == http.StatusNotModified && w.last != nil:
 		return w.last, nil
 	case a.code != http.StatusOK:
-		return nil, refused(a)
+		return nil, refused(r, a)
 	}
 	var d deploy.Deployment
 	if err := json.Unmarshal(a.body, &d); err != nil {

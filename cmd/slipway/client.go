@@ -128,7 +128,7 @@ func (c *client) send(ctx context.Context, r request, out any) error {
 	case err != nil:
 		return err
 	case a.code >= http.StatusMultipleChoices:
-		return refused(a)
+		return refused(r, a)
 	}
 	if err := json.Unmarshal(a.body, out); err != nil {
 		return fmt.Errorf("the API's answer is not what this version knows: %w", err)
@@ -221,15 +221,21 @@ func (c *client) unreachable(err error) error {
 	return fmt.Errorf("%s doesn't answer: %w", c.place.api.Host, err)
 }
 
-// refused reads an error's answer: the API's own, or API Gateway's.
-func refused(a *answer) error {
+// refused returns the error of an answer: the API's own, or API Gateway's. That of a 403 names the method and the route, which the
+// missing permission is for.
+func refused(r request, a *answer) error {
+	from := ""
+	if a.code == http.StatusForbidden {
+		route, _, _ := strings.Cut(r.path, "?")
+		from = r.method + " " + route + ": "
+	}
 	var p problem
 	if err := json.Unmarshal(a.body, &p.Problem); err == nil && p.Detail != "" {
 		switch p.Status {
 		case http.StatusInternalServerError:
 			return fmt.Errorf("%s: %s", p.Title, p.Detail)
 		case http.StatusForbidden, http.StatusTooManyRequests:
-			return fmt.Errorf("the API answered %s: %s", a.status, p.Detail)
+			return fmt.Errorf("%sthe API answered %s: %s", from, a.status, p.Detail)
 		}
 		return p
 	}
@@ -237,7 +243,7 @@ func refused(a *answer) error {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(a.body, &gateway) != nil || gateway.Message == "" {
-		return fmt.Errorf("the API answered %s", a.status)
+		return fmt.Errorf("%sthe API answered %s", from, a.status)
 	}
-	return fmt.Errorf("the API answered %s: %s", a.status, gateway.Message)
+	return fmt.Errorf("%sthe API answered %s: %s", from, a.status, gateway.Message)
 }
