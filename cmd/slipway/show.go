@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -19,7 +20,7 @@ const (
 // show writes all that people want to know of a deployment.
 func (p *program) show(d *deploy.Deployment) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s  %s\n", d.ID, p.status(d.Status))
+	fmt.Fprintf(&b, "%s  %s%s\n", d.ID, p.status(d.Status), explanation(d))
 	fmt.Fprintf(&b, "%s\n", subject(d))
 	fmt.Fprintf(&b, "began %s UTC, %s %s\n", instant(d.StartTime), map[bool]string{true: "for", false: "took"}[d.EndTime == nil], p.since(d.StartTime, d.EndTime))
 	if d.Execution != "" {
@@ -78,6 +79,32 @@ func subject(d *deploy.Deployment) string {
 		text += ", built anew"
 	}
 	return text
+}
+
+// explanation returns what the end of the timeline says of what serves after a deployment that did not succeed, with "; " before it.
+// It is "" where outcome says the same, or a repair has made it untrue.
+func explanation(d *deploy.Deployment) string {
+	if !d.Status.Ended() || d.Status == deploy.Success {
+		return ""
+	}
+	for _, line := range slices.Backward(d.Logs) {
+		_, end, isEnd := strings.Cut(line, "] ended: ")
+		if !isEnd {
+			continue
+		}
+		text, isThis := strings.CutPrefix(end, string(d.Status)+"; ") // a success that was rolled back later has no such line
+		if !isThis || text == "superseded by "+d.SupersededBy {
+			return ""
+		}
+		if left, _, isDirty := strings.Cut(text, "the environment is dirty and stays locked"); isDirty {
+			if left = strings.TrimSuffix(left, ", so "); left == "" || !d.Dirty {
+				return ""
+			}
+			text = left
+		}
+		return "; " + text
+	}
+	return ""
 }
 
 // outcome says what went wrong and what to do about it.

@@ -115,7 +115,7 @@ func (v *view) clear() {
 
 func (v *view) end(d *deploy.Deployment) {
 	v.clear()
-	fmt.Fprintf(v.w, "%s after %s\n", v.status(d.Status), v.since(d.StartTime, d.EndTime))
+	fmt.Fprintf(v.w, "%s after %s%s\n", v.status(d.Status), v.since(d.StartTime, d.EndTime), explanation(d))
 	for _, line := range v.outcome(d) {
 		fmt.Fprintln(v.w, line)
 	}

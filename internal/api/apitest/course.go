@@ -135,13 +135,22 @@ func (c *Cloud) fail(stage string, kind deploy.Kind, text string) act {
 }
 
 func (c *Cloud) end(status deploy.Status, kind deploy.Kind, text string) act {
-	return func(d *deploy.Deployment, _ *deploy.Head) {
+	return func(d *deploy.Deployment, h *deploy.Head) {
 		if kind != "" {
 			d.Fail(kind, text)
 		}
 		c.pass(d)
 		d.Status, d.EndTime = status, &c.now
-		d.Log(c.now, "ended: %s", status)
+		why := ""
+		switch {
+		case d.Dirty:
+			why = "; the environment is dirty and stays locked; repair: " + d.Repair
+		case status == deploy.RolledBack && h.Live != nil:
+			why = fmt.Sprintf("; back to %s of %s", deploy.ShortCommit(h.Live.CommitSHA), h.Live.Deployment)
+		case d.SupersededBy != "":
+			why = "; superseded by " + d.SupersededBy
+		}
+		d.Log(c.now, "ended: %s%s", status, why)
 	}
 }
 

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+func TestExplanation(t *testing.T) {
+	const id = "deploy-20261123-090000000-aaaaaaaa"
+	dirty := "the environment is dirty and stays locked; repair: " + deploy.RepairCommands(id)
+	for name, row := range map[string]struct {
+		status deploy.Status
+		logged []string
+		dirty  bool
+		want   string
+	}{
+		"stays":        {deploy.Failed, []string{"ended: failed; rollback_enabled is false, so its change stays"}, false, "; rollback_enabled is false, so its change stays"},
+		"back":         {deploy.RolledBack, []string{"ended: rolled_back; back to abc of x", "a later line"}, false, "; back to abc of x"},
+		"nothing":      {deploy.Failed, []string{"ended: failed"}, false, ""},
+		"dirty":        {deploy.Failed, []string{"ended: failed; " + dirty}, true, ""},
+		"owes":         {deploy.Failed, []string{"ended: failed; the release before serves, but its rollback script did not succeed, so " + dirty}, true, "; the release before serves, but its rollback script did not succeed"},
+		"repaired":     {deploy.Failed, []string{"ended: failed; the release before serves, but its rollback script did not succeed, so " + dirty, "repaired by y"}, false, ""},
+		"given back":   {deploy.Failed, []string{"ended: failed; it changed nothing: the environment is still dirty since x; repair: z"}, false, "; it changed nothing: the environment is still dirty since x; repair: z"},
+		"superseded":   {deploy.Aborted, []string{"ended: cancelled; superseded by y"}, false, ""},
+		"undone later": {deploy.RolledBack, []string{"ended: success", "rolled back by y"}, false, ""},
+		"success":      {deploy.Success, []string{"ended: success"}, false, ""},
+		"runs":         {deploy.Running, nil, false, ""},
+	} {
+		d := &deploy.Deployment{ID: id, Status: row.status, Dirty: row.dirty}
+		if name == "superseded" {
+			d.SupersededBy = "y"
+		}
+		for _, line := range row.logged {
+			d.Log(time.Unix(0, 0), "%s", line)
+		}
+		if got := explanation(d); got != row.want {
+			t.Errorf("%s: %q, want %q", name, got, row.want)
+		}
+	}
+}
