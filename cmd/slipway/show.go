@@ -14,7 +14,8 @@ import (
 // How much of a record status shows.
 const (
 	shownChecks = 5
-	shownLogs   = 12
+	shownLogs   = 12 // of a timeline longer than wholeLogs
+	wholeLogs   = 20 // a timeline up to this long is shown whole
 )
 
 // show writes all that people want to know of a deployment.
@@ -41,8 +42,9 @@ func (p *program) show(d *deploy.Deployment) error {
 	}
 	if len(d.Logs) > 0 {
 		p.heading(&b, "Timeline")
-		from := max(0, len(d.Logs)-shownLogs)
-		if from > 0 {
+		from := 0
+		if len(d.Logs) > wholeLogs {
+			from = len(d.Logs) - shownLogs
 			fmt.Fprintf(&b, "  (%d earlier; -o json has them)\n", from)
 		}
 		for _, line := range d.Logs[from:] {

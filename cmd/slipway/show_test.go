@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +40,28 @@ func TestExplanation(t *testing.T) {
 		}
 		if got := explanation(d); got != row.want {
 			t.Errorf("%s: %q, want %q", name, got, row.want)
+		}
+	}
+}
+
+// TestTimelineCut cuts a long timeline only: a cut of few lines hides more than it saves.
+func TestTimelineCut(t *testing.T) {
+	for lines, want := range map[int]string{13: "", wholeLogs: "", wholeLogs + 1: "(9 earlier; -o json has them)"} {
+		d := &deploy.Deployment{Status: deploy.Running}
+		for n := range lines {
+			d.Log(time.Unix(0, 0), "line %d", n)
+		}
+		var b bytes.Buffer
+		p := &program{out: &b, now: time.Now}
+		if err := p.show(d); err != nil {
+			t.Fatal(err)
+		}
+		_, shown, _ := strings.Cut(b.String(), "Timeline\n")
+		if first := strings.SplitN(shown, "\n", 2)[0]; want == "" && !strings.HasSuffix(first, "line 0") || want != "" && strings.TrimSpace(first) != want {
+			t.Errorf("%d lines: the first is %q, want %q", lines, first, want)
+		}
+		if last := fmt.Sprintf("line %d\n", lines-1); !strings.HasSuffix(shown, last) {
+			t.Errorf("%d lines: the last is missing:\n%s", lines, shown)
 		}
 	}
 }
