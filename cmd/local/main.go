@@ -114,17 +114,23 @@ func (p *program) up(ctx context.Context, targets []string) (err error) {
 		return err
 	}
 	p.say("Slipway is up (%s).\n", seconds(p.now().Sub(begin)))
-	p.say(upNext, p.root, p.relative(app), p.relative(file))
+	p.say("%s", upNext(p.root, app, file))
 	return nil
 }
 
-// upNext says what to do with a cloud that is up.
-const upNext = `What to try next
+// upNext says what to do with a cloud that is up. The first command leaves the repository, so all later paths are absolute.
+func upNext(root, app, env string) string {
+	source, down := ". "+env, "make -C "+root+" down"
+	width := max(len(source), len(down))
+	return fmt.Sprintf(nextCommands, root, app, width, source, down)
+}
+
+const nextCommands = `What to try next
   cp -R examples/shop /tmp/shop && cd /tmp/shop && git init -qb main && git add . && git commit -qm "The shop opens"
-  %[1]s/bin/slipway app apply -f %[1]s/%[2]s
+  %[1]s/bin/slipway app apply -f %[2]s
   %[1]s/bin/slipway deploy --app shop --env production --wait
-  . %[3]s                       so that any AWS client uses this cloud: aws, sam, an SDK
-  make down                                 stops it`
+  %-[3]*[4]s  so that any AWS client uses this cloud: aws, sam, an SDK
+  %-[3]*[5]s  stops it`
 
 func (p *program) down() error {
 	was, err := local.Stop(p.state())
