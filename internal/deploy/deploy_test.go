@@ -303,14 +303,18 @@ func TestZipFor(t *testing.T) {
 		release  *deploy.Release
 		artifact string
 		want     string
+		says     string
 	}{
-		{release("a.zip", "notes.txt"), "", "a.zip"},
-		{release("a.zip", "b.zip"), "b.zip", "b.zip"},
-		{release("a.zip", "b.zip"), "", ""},
-		{release("notes.txt"), "", ""},
-		{release("a.zip"), "c.zip", ""},
+		{release("a.zip", "notes.txt"), "", "a.zip", ""},
+		{release("a.zip", "b.zip"), "b.zip", "b.zip", ""},
+		{release("a.zip", "b.zip"), "", "", "2 of them are .zip files; a Lambda target runs exactly one: name it in the environment's target.artifact"},
+		{release("notes.txt"), "", "", "none of the artifacts is a .zip file; a Lambda target runs one: add it to artifacts in slipway.yaml"},
+		{release("a.zip"), "c.zip", "", `the build made no "c.zip"`},
 	} {
 		got, err := c.release.ZipFor(deploy.Target{Artifact: c.artifact})
+		if err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v for %q: %v; want %q", c.release.Artifacts, c.artifact, err, c.says)
+		}
 		if got.Path != c.want || (err == nil) != (c.want != "") || err != nil && deploy.KindOf(err) != deploy.BuildFailed {
 			t.Errorf("%v for %q: %q, %v; want %q", c.release.Artifacts, c.artifact, got.Path, err, c.want)
 		}

@@ -365,7 +365,9 @@ func (r *Release) ZipFor(t Target) (Artifact, error) {
 	switch {
 	case t.Artifact != "":
 		return Artifact{}, Errorf(BuildFailed, "target.artifact", "the build made no %q; list it under artifacts in slipway.yaml", t.Artifact)
-	case len(zips) != 1:
+	case len(zips) == 0:
+		return Artifact{}, Errorf(BuildFailed, "artifacts", "none of the artifacts is a .zip file; a Lambda target runs one: add it to artifacts in slipway.yaml")
+	case len(zips) > 1:
 		return Artifact{}, Errorf(BuildFailed, "artifacts", "%d of them are .zip files; a Lambda target runs exactly one: name it in the environment's target.artifact", len(zips))
 	}
 	return zips[0], nil
