@@ -261,15 +261,40 @@ func newFlagDelete(o *flagOptions) *cobra.Command {
 		Short: "Delete an archived flag; its history stays",
 		Args:  oneKey(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := o.anyhow(cmd.Context(), http.MethodDelete, args[0], "", nil)
-			if err != nil {
-				return err
-			}
-			if o.format == formatJSON {
-				return o.json(f)
-			}
-			_, err = fmt.Fprintf(o.out, "%s deleted; slipway flag restore %s %d brings it back\n", f.Key, f.Key, f.Version-1)
-			return err
+			return o.delete(cmd.Context(), args[0])
 		},
 	}
+}
+
+func (o *flagOptions) delete(ctx context.Context, key string) error {
+	s, err := o.site(ctx)
+	if err != nil {
+		return err
+	}
+	var f board.Flag
+	if err := s.change(ctx, http.MethodDelete, s.flag(key, ""), anyVersion, nil, &f); err != nil {
+		return err
+	}
+	if o.format == formatJSON {
+		return o.json(&f)
+	}
+	_, err = fmt.Fprintf(o.out, "%s deleted; %s\n", f.Key, s.wayBack(ctx, key))
+	return err
+}
+
+// wayBack names the version that brings a deleted flag back as it was before it was archived. Where it can't be found, wayBack names
+// the command that lists the versions.
+func (s *flagSite) wayBack(ctx context.Context, key string) string {
+	var page api.VersionPage
+	if err := s.get(ctx, s.flag(key, "/versions"), nil, &page); err == nil {
+		for _, v := range page.Versions {
+			var was struct {
+				Archived bool `json:"archived"`
+			}
+			if len(v.Definition) > 0 && json.Unmarshal(v.Definition, &was) == nil && !was.Archived {
+				return fmt.Sprintf("slipway flag restore %s %d brings it back as it was before it was archived", key, v.Version)
+			}
+		}
+	}
+	return fmt.Sprintf("slipway flag restore %s VERSION brings it back; slipway flag history %s has the versions", key, key)
 }
