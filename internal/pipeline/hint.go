@@ -19,7 +19,17 @@ func hints(d *deploy.Deployment) (hints []string) {
 		hints = append(hints, fmt.Sprintf("test and build don't get %s, which is of the environment; build_variables in app.yaml are for them",
 			strings.Join(names, ", ")))
 	}
+	if expands(buildScripts(d), environmentVariable) {
+		hints = append(hints, fmt.Sprintf("test and build don't get %s: a release is built once for all environments", environmentVariable))
+	}
 	return hints
+}
+
+// environmentVariable is Slipway's own variable that builds don't get. No build_variables can set it.
+const environmentVariable = "SLIPWAY_ENVIRONMENT"
+
+func buildScripts(d *deploy.Deployment) string {
+	return d.Config.Scripts.Test + "\n" + d.Config.Scripts.Build
 }
 
 // deploysNothing reports whether no script and no hook of a script target's deployment runs on the way up.
@@ -31,14 +41,12 @@ func deploysNothing(d *deploy.Deployment) bool {
 
 // missed lists the variables that the test or the build script names and doesn't get, since they are the environment's.
 func missed(d *deploy.Deployment) (names []string) {
-	text := d.Config.Scripts.Test + "\n" + d.Config.Scripts.Build
+	text := buildScripts(d)
 	here := maps.Clone(d.Settings.Variables)
 	if here == nil {
 		here = map[string]string{}
 	}
 	maps.Copy(here, d.Config.Variables)
-	here["SLIPWAY_ENVIRONMENT"] = d.Environment
-
 	for _, name := range slices.Sorted(maps.Keys(here)) {
 		_, commits := d.Config.VariablesOfBuild()[name]
 		_, owners := d.Variables[name]

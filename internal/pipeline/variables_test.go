@@ -51,9 +51,13 @@ func TestBuildsGetNothingOfAnEnvironment(t *testing.T) {
 			if out := r.output(); !strings.Contains(out, "test sees [] [of the commit] []") {
 				t.Errorf("output:\n%s", out)
 			}
-			hint := "test and build don't get API_URL, SLIPWAY_ENVIRONMENT, which is of the environment"
-			if log := strings.Join(first.Logs, "\n"); !strings.Contains(log, hint) {
-				t.Errorf("no hint %q in:\n%s", hint, log)
+			for _, hint := range []string{
+				"test and build don't get API_URL, which is of the environment; build_variables in app.yaml are for them",
+				"test and build don't get SLIPWAY_ENVIRONMENT: a release is built once for all environments",
+			} {
+				if log := strings.Join(first.Logs, "\n"); !strings.Contains(log, hint) {
+					t.Errorf("no hint %q in:\n%s", hint, log)
+				}
 			}
 
 			d := a.deploy(sha).wants(deploy.Success)
