@@ -330,6 +330,14 @@ func (p *Prepare) settings(ctx context.Context, d *deploy.Deployment) error {
 	return err
 }
 
+// configError returns the error of a slipway.yaml. An error about the whole of the file names it already.
+func configError(err error) error {
+	if deploy.FieldOf(err) == deploy.ConfigFile {
+		return err
+	}
+	return deploy.Errorf(deploy.Invalid, deploy.ConfigFile, "%w", err)
+}
+
 // deploy checks a commit. told is what there is to say of how it goes on, notes what its author may not have meant.
 func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (told string, notes []string, err error) {
 	if !d.Settings.AllowsBranch(d.Branch) {
@@ -341,7 +349,7 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (told string
 	}
 	c, err := p.Parse(in.text, d.Environment)
 	if err != nil {
-		return "", nil, deploy.Errorf(deploy.Invalid, "slipway.yaml", "%w", err)
+		return "", nil, configError(err)
 	}
 	if err := p.findDirty(ctx, d); err != nil {
 		return "", nil, err
