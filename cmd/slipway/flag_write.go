@@ -113,7 +113,10 @@ func newFlagToggle(o *flagOptions, verb string) *cobra.Command {
 	return &cobra.Command{
 		Use:   verb + " KEY",
 		Short: map[string]string{"enable": "Switch a flag on", "disable": "Switch a flag off for everybody"}[verb],
-		Long: map[string]string{"enable": "Switch a flag on.", "disable": `Switch a flag off for everybody.
+		Long: map[string]string{"enable": `Switch a flag on.
+
+A flag in the short form is on for everybody, whatever its rollout was: slipway flag rollout
+switches it on for a percentage. A flag with a ramp or targeting of its own keeps them.`, "disable": `Switch a flag off for everybody.
 
 A flag whose stored definition is broken is switched off too: the definition is replaced by
 one that is off, and stays in the flag's history.`}[verb],

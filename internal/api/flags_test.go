@@ -374,6 +374,37 @@ func TestCommandsSayWhatTheyDid(t *testing.T) {
 	}
 }
 
+// TestEnableNamesTheRollout: enable puts all users in the place of a percentage, and its note says so.
+func TestEnableNamesTheRollout(t *testing.T) {
+	h := served(t, world(t).Control(quiet()))
+	for name, c := range map[string]struct {
+		definition string
+		noted      bool
+	}{
+		"percentage":   {`{"enabled":false,"rollout_percent":12.5,"users":["eve"]}`, true},
+		"nobody":       {`{"enabled":false,"rollout_percent":0,"users":[]}`, false},
+		"everybody":    {`{"enabled":false,"rollout_percent":100,"users":[]}`, false},
+		"on-already":   {`{"enabled":true,"rollout_percent":12.5,"users":[]}`, false},
+		"not-in-short": {`{"state":"DISABLED","variants":{"on":true,"off":false},"defaultVariant":"off","targeting":{"fractional":[["on",20],["off",80]]}}`, false},
+	} {
+		ask(h, "PUT "+preview+"/flags/"+name, c.definition)
+		ask(h, "POST "+preview+"/flags/"+name+"/disable if-match=*", "")
+		if name == "on-already" {
+			ask(h, "POST "+preview+"/flags/"+name+"/enable if-match=*", "")
+		}
+		f := read[board.Flag](t, ask(h, "POST "+preview+"/flags/"+name+"/enable if-match=*", ""))
+		want := name + " is on for everybody now; its rollout was 12.5 %: slipway flag rollout " + name + " 12.5 sets it again"
+		if got := strings.Join(f.Notes, "\n"); strings.Contains(got, want) != c.noted {
+			t.Errorf("%s: notes %q; want %q: %v", name, got, want, c.noted)
+		}
+	}
+	ask(h, "PUT "+preview+"/flags/later", `{"enabled":false,"rollout_percent":12.5,"users":[],"schedule":{"from":"2036-01-01T00:00:00Z"}}`)
+	f := read[board.Flag](t, ask(h, "POST "+preview+"/flags/later/enable if-match=*", ""))
+	if len(f.Notes) != 2 || !strings.HasPrefix(f.Notes[0], "its rollout was 12.5 %") {
+		t.Errorf("a flag that its schedule keeps off: notes %q", f.Notes)
+	}
+}
+
 // TestImportNotes: a document of flagd's is imported with what flagd ignores named, in a dry run too.
 func TestImportNotes(t *testing.T) {
 	h := served(t, world(t).Control(quiet()))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"time"
 
@@ -149,9 +150,19 @@ func broken(key string, err error) error {
 		key, strings.ReplaceAll(err.Error(), "\n", "; "), key, key, key)
 }
 
-// Enable switches a flag on.
+// Enable switches a flag on. In the short form it is on for all users then, and a note names the percentage that it had.
 func (d *Draft) Enable(key string, m Match) error {
-	return d.switchOn(Enable, key, m, func(def flag.Definition) (flag.Definition, error) { return def.WithEnabled(true), nil })
+	return d.switchOn(Enable, key, m, func(def flag.Definition) (flag.Definition, error) {
+		after := def.WithEnabled(true)
+		if s := def.Simple; s != nil && after.Simple.Enabled && !s.Enabled && s.RolloutPercent > 0 && s.RolloutPercent < 100 {
+			percent, note := strconv.FormatFloat(s.RolloutPercent, 'f', -1, 64), ""
+			if len(after.Caveats(d.Origin.Time)) == 0 {
+				note = key + " is on for everybody now; "
+			}
+			d.Notes = append(d.Notes, fmt.Sprintf("%sits rollout was %s %%: slipway flag rollout %s %s sets it again", note, percent, key, percent))
+		}
+		return after, nil
+	})
 }
 
 // RollOut switches a flag on for a percentage of the users. A ramp ends by it.
