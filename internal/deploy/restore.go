@@ -22,7 +22,8 @@ func (d *Deployment) checkTarget(t Target) error {
 	return restoreErrorf("%s went to a %s target; %s has a %s target by now, where its release can't be put", d.ID, d.Settings.Target.Type, d.Environment, t.Type)
 }
 
-// CheckChange returns why a rollback to d would change nothing while live serves on target t: it is the same release.
+// CheckChange returns why a rollback to d would change nothing while live serves on target t: it is the same release, and on a Lambda
+// target the same version of the function, as far as both are known.
 func (d *Deployment) CheckChange(live *Deployment, t Target) error {
 	switch {
 	case live == nil:
@@ -31,8 +32,16 @@ func (d *Deployment) CheckChange(live *Deployment, t Target) error {
 		return restoreErrorf("%s is live already", d.ID)
 	case !d.Release.Same(live.Release) || !SameFunction(live.Live().TargetFunction, t.Function):
 		return nil
+	case d.hasOtherVersion(live): // the function's configuration was changed in between
+		return nil
 	}
 	return restoreErrorf("the release %s of %s is live already, by %s: going back to it would change nothing", ShortCommit(d.CommitSHA), d.ID, live.ID)
+}
+
+// hasOtherVersion reports whether d and o put different versions of one function live; false where either is unknown.
+func (d *Deployment) hasOtherVersion(o *Deployment) bool {
+	v, w := d.Live(), o.Live()
+	return v.TargetVersion != "" && w.TargetVersion != "" && v.TargetVersion != w.TargetVersion && SameFunction(v.TargetFunction, w.TargetFunction)
 }
 
 func restoreErrorf(format string, args ...any) error {

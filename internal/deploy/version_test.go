@@ -160,4 +160,23 @@ func TestCheckRestore(t *testing.T) {
 	if err := again.CheckChange(live, lambda); err != nil {
 		t.Errorf("to a function where the release is not: %v", err)
 	}
+
+	// A version of its own has the function's configuration of its time.
+	for version, refused := range map[string]bool{"3": true, "2": false, "": true} {
+		again.Release.TargetVersion = version
+		if err := again.CheckChange(live, deploy.Target{Type: deploy.TargetLambda, Function: "fb"}); (err != nil) != refused {
+			t.Errorf("from version 3 to version %q of the same release: %v", version, err)
+		}
+	}
+	again.Release.TargetVersion, again.Release.TargetFunction = "2", arnA
+	if err := again.CheckChange(live, deploy.Target{Type: deploy.TargetLambda, Function: "fb"}); err == nil {
+		t.Error("to a version of another function, whose release is live on this one already: not refused")
+	}
+	again.Release.TargetFunction = ""
+	if id, err := deploy.ReleaseBefore(live.Release, again.ID, func(string) (*deploy.Deployment, error) {
+		again.Release.TargetVersion, again.Fallback = "2", ""
+		return again, nil
+	}); id != "" || err != nil {
+		t.Errorf("a plain rollback goes to another version of the same release: %s, %v", id, err)
+	}
 }
