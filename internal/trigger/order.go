@@ -175,6 +175,26 @@ func later(a, b deploy.KnownPush) bool {
 	return compare(a.Told, b.Told) > 0
 }
 
+// createdAgain reports whether newest creates the branch again at the commit that was deployed last. The history shows it without
+// the deletion, which deploys nothing and may come late: a branch is created only while it isn't there. A creation from before the
+// deployed push is a late event.
+func (h history) createdAgain(tip deploy.Tip, newest deploy.KnownPush) bool {
+	if newest.CommitSHA != tip.CommitSHA || newest.Before != zeroCommit {
+		return false
+	}
+
+	deployed := deploy.KnownPush{CommitSHA: tip.CommitSHA, Before: tip.Before, Told: tip.Pushed}
+	for _, known := range h {
+		sameBefore := tip.Before == "" || tip.Before == known.Before
+		if known.CommitSHA == tip.CommitSHA && known.Told.Equal(tip.Pushed) && sameBefore {
+			deployed = known
+			break
+		}
+	}
+	same := deployed.Before == newest.Before && deployed.Told.Equal(newest.Told)
+	return !same && !later(deployed, newest)
+}
+
 // earlier returns the earlier of two times: nothing is pushed after it was told.
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {

@@ -235,6 +235,61 @@ func TestLatePushes(t *testing.T) {
 	}
 }
 
+// TestCreatedAgain deletes a branch and creates it again at its commit, while another branch of the environment went live. In any
+// order of its three events, each sent twice, the commit is deployed again, and no event deploys it a second time.
+func TestCreatedAgain(t *testing.T) {
+	created, deleted, again := step{zero, sha("1"), nine}, step{sha("1"), zero, nine.Add(2 * time.Minute)}, step{zero, sha("1"), nine.Add(3 * time.Minute)}
+	for name, each := range map[string]struct {
+		first, rest []step // before and after main is deployed
+		want        string // the commits in the order in which they were deployed
+	}{
+		"in order":                     {[]step{created}, []step{deleted, again}, "121"},
+		"deletion last":                {[]step{created}, []step{again, deleted}, "121"},
+		"deletion lost":                {[]step{created}, []step{again}, "121"},
+		"deletion before main":         {[]step{created, deleted}, []step{again}, "121"},
+		"first creation late":          {[]step{again}, []step{created, deleted}, "12"},
+		"first creation last":          {[]step{again}, []step{deleted, created}, "12"},
+		"both late":                    {[]step{deleted, again}, []step{created}, "12"},
+		"moved there, in one second":   {[]step{{sha("9"), sha("1"), nine}}, []step{{sha("1"), zero, nine}, {zero, sha("1"), nine}}, "121"},
+		"moved there late, one second": {[]step{{zero, sha("1"), nine}}, []step{{sha("9"), sha("1"), nine}, {sha("1"), zero, nine}}, "12"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, tr, _ := world(t)
+			settings := deploy.Settings{DeployOnPush: []string{"main", "topic/*"}}
+			if err := c.PutApp(t.Context(), &deploy.App{Name: "plain", Source: deploy.Source{Repository: "octo-plain"}, Environments: map[string]deploy.Settings{"production": settings}, Version: 1}); err != nil {
+				t.Fatal(err)
+			}
+			for _, digit := range []string{"1", "2"} {
+				c.Upload("plain", sha(digit))
+			}
+			send := commits(t, tr)
+			tell := func(branch string, steps ...step) {
+				for _, s := range steps {
+					event := strings.Replace(codeCommitEvent(s, s.at), `"main"`, `"`+branch+`"`, 1)
+					if _, err := send(event); err != nil {
+						t.Fatal(err)
+					}
+					c.Pass(time.Minute)
+				}
+			}
+			tell("topic/x", each.first...)
+			tell("main", step{zero, sha("2"), nine.Add(time.Minute)})
+			tell("topic/x", each.rest...)
+			tell("topic/x", append(each.first, each.rest...)...)
+			tell("topic/x", each.rest...)
+
+			all, _, err := c.List(t.Context(), deploy.Query{Limit: 100})
+			got := ""
+			for _, d := range slices.Backward(all) {
+				got += d.CommitSHA[:1]
+			}
+			if err != nil || got != each.want {
+				t.Errorf("deployed %s, want %s; %v", got, each.want, err)
+			}
+		})
+	}
+}
+
 // TestJoined: pushes that were taken for the newest, since nobody said what came between, give way once that is told.
 func TestJoined(t *testing.T) {
 	c, tr, _ := world(t)

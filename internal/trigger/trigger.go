@@ -217,7 +217,7 @@ func (t *Trigger) try(ctx context.Context, app, environment string, p Push) (*La
 	}
 	next.Known = known
 
-	overtaken := newest.CommitSHA == next.CommitSHA && newest.CommitSHA != p.CommitSHA
+	overtaken := newest.CommitSHA == next.CommitSHA && newest.CommitSHA != p.CommitSHA && !known.createdAgain(next, newest)
 	if overtaken {
 		if overtaken, err = t.ran(ctx, next); err != nil {
 			return nil, err
@@ -259,7 +259,8 @@ func (t *Trigger) deploy(ctx context.Context, tip deploy.Tip, newest deploy.Know
 	if err != nil {
 		return nil, err
 	}
-	if before != nil && tip.CommitSHA != newest.CommitSHA { // an earlier commit is put back
+	putBack := tip.CommitSHA != newest.CommitSHA || history(tip.Known).createdAgain(tip, newest)
+	if before != nil && putBack {
 		once.Replaces = before.Deployment
 	}
 
