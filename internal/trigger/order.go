@@ -118,7 +118,37 @@ func (h history) balance(commit string) int {
 }
 
 // open reports whether a commit is an end of the path.
-func (h history) open(commit string) bool { return h.balance(commit) > 0 }
+func (h history) open(commit string) bool { return h.balance(commit) > 0 || h.returned(commit) }
+
+// clockSlack is how far apart GitHub's times must be to prove an order. GitHub sends the time of the repository's last push, which may
+// be another one that came seconds later.
+const clockSlack = time.Minute
+
+// returned reports whether the branch came to a commit after each known push that replaced it, by GitHub's clock. Such a push replaced an
+// earlier arrival at the commit, which is unknown. So it doesn't continue the path: after a-b, b-c (lost) and c-a, the end is a
+// and not b.
+func (h history) returned(commit string) bool {
+	var arrived, left time.Time
+	for _, known := range h {
+		sent := known.Doors[doorGitHub]
+		switch {
+		case commit == known.Before && sent.IsZero():
+			return false
+		case commit == known.Before:
+			left = latest(left, earlier(sent, known.Told))
+		case commit == known.CommitSHA && !sent.IsZero():
+			arrived = latest(arrived, earlier(sent, known.Told))
+		}
+	}
+	return !left.IsZero() && arrived.Sub(left) > clockSlack
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
 
 // head returns the newest push: of those whose commit is at the end of its piece of the path, the one that was told last. A piece
 // that is a ring has no end; each of its pushes may be the newest.

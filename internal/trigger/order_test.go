@@ -334,20 +334,88 @@ func TestManyPushes(t *testing.T) {
 	}
 }
 
+// deliver sends a push to main of shop-source as GitHub does, and returns the answer.
+func deliver(t *testing.T, h *hook, s step, id string) string {
+	t.Helper()
+	text := fixture(t, "github_push.json")
+	body := strings.NewReplacer(`"after": "`+sha("a"), `"after": "`+s.commit, sha("9"), s.before, "1795597200", fmt.Sprint(s.at.Unix()), "Octo/shop", "shop-source").Replace(text)
+	r := delivery([]byte(body), secret)
+	r.Headers["X-GitHub-Delivery"] = id
+	status, says := h.send(t, r)
+	if status != 202 {
+		t.Fatal(status, says)
+	}
+	return says
+}
+
+// TestLostThenBack: a push goes back to an earlier commit, and the delivery of a push between is lost. What remains connects
+// the wrong way round; GitHub's clock shows it.
+func TestLostThenBack(t *testing.T) {
+	for name, each := range map[string]struct {
+		steps []step
+		want  string
+	}{
+		"the first push known":         {[]step{{sha("a"), sha("b"), nine}, {sha("c"), sha("a"), nine.Add(time.Hour)}}, "a"},
+		"told in the other order":      {[]step{{sha("c"), sha("a"), nine.Add(time.Hour)}, {sha("a"), sha("b"), nine}}, "a"},
+		"the lost push comes late":     {[]step{{sha("a"), sha("b"), nine}, {sha("c"), sha("a"), nine.Add(time.Hour)}, {sha("b"), sha("c"), nine.Add(time.Minute)}}, "a"},
+		"and on from there":            {[]step{{sha("a"), sha("b"), nine}, {sha("c"), sha("a"), nine.Add(time.Hour)}, {sha("a"), sha("c"), nine.Add(2 * time.Hour)}}, "c"},
+		"two such":                     {[]step{{sha("8"), sha("a"), nine}, {sha("a"), sha("b"), nine.Add(time.Hour)}, {sha("a"), sha("c"), nine.Add(2 * time.Hour)}, {sha("7"), sha("a"), nine.Add(3 * time.Hour)}}, "a"},
+		"a repository's last push":     {[]step{{sha("a"), sha("b"), nine.Add(50 * time.Second)}, {sha("b"), sha("c"), nine}}, "c"},
+		"the same, in the other order": {[]step{{sha("b"), sha("c"), nine}, {sha("a"), sha("b"), nine.Add(50 * time.Second)}}, "c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHook(t)
+			h.cloud.Pass(24 * time.Hour)
+			for i, s := range each.steps {
+				deliver(t, h, s, fmt.Sprint(i))
+			}
+			if got := lastOf(t, h.cloud); got != sha(each.want) {
+				t.Errorf("%.1s was deployed last, want %s", got, each.want)
+			}
+		})
+	}
+}
+
+// TestLostDeliveries loses any of GitHub's deliveries but the last push's, and sends the others in any order, minutes apart by GitHub's
+// clock: the last push is the newest.
+func TestLostDeliveries(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 11))
+		h := newHook(t)
+		h.cloud.Pass(72 * time.Hour)
+		for _, digit := range []string{"1", "2", "3", "4"} {
+			h.cloud.Upload("source", sha(digit))
+		}
+		var sent []step
+		at := sha("1")
+		n := 2 + r.IntN(9)
+		for i := range n {
+			next := sha(fmt.Sprint(1 + r.IntN(4)))
+			for next == at {
+				next = sha(fmt.Sprint(1 + r.IntN(4)))
+			}
+			if i == n-1 || r.IntN(3) > 0 {
+				sent = append(sent, step{at, next, nine.Add(time.Duration(2*i) * time.Minute)})
+			}
+			at = next
+		}
+		pushed := path(sent)
+		r.Shuffle(len(sent), func(i, j int) { sent[i], sent[j] = sent[j], sent[i] })
+		for i, s := range sent {
+			deliver(t, h, s, fmt.Sprint(i))
+		}
+		if got := lastOf(t, h.cloud); got != at {
+			t.Errorf("seed %d: %.1s was deployed last, want %.1s\npushed:%s\ntold:%s", seed, got, at, pushed, path(sent))
+		}
+	}
+}
+
 // TestRedeliveredByHand: GitHub's own clock tells that a delivery, sent again days later, is not the newest, where a push between is
 // missing.
 func TestRedeliveredByHand(t *testing.T) {
 	h := newHook(t)
-	text := fixture(t, "github_push.json")
 	send := func(commit, before string, at time.Time, id string) string {
-		body := strings.NewReplacer(`"after": "`+sha("a"), `"after": "`+sha(commit), sha("9"), sha(before), "1795597200", fmt.Sprint(at.Unix()), "Octo/shop", "shop-source").Replace(text)
-		r := delivery([]byte(body), secret)
-		r.Headers["X-GitHub-Delivery"] = id
-		status, says := h.send(t, r)
-		if status != 202 {
-			t.Fatal(status, says)
-		}
-		return says
+		return deliver(t, h, step{sha(before), sha(commit), at}, id)
 	}
 	send("c", "8", nine, "one")
 	h.cloud.Pass(72 * time.Hour)
