@@ -115,6 +115,40 @@ func TestParseDefaults(t *testing.T) {
 	}
 }
 
+// A TAB in a value is kept or refused. The lexer would leave it out of a plain value, and misread a block that begins with one.
+func TestTabs(t *testing.T) {
+	const plain, block = "a TAB in a plain value is lost; want the value in quotes or in a block (|)", "the block begins with a TAB and can't be read; want spaces"
+	for name, row := range map[string]struct{ test, want, err string }{
+		"plain":                   {test: "test -z\t\"$(echo x)\"\n", err: "line 2, column 9: " + plain},
+		"plain, a later line":     {test: "make\n    a\tb\n", err: plain},
+		"plain, many":             {test: "a\t\t\tb\n", err: plain},
+		"a key":                   {test: "make\n  bu\tild: make\n", err: plain},
+		"plain, around it":        {test: "\tmake \t\n", want: "make"},
+		"plain, before a comment": {test: "make\t# a\tb\n", want: "make"},
+		"single quotes":           {test: "'a\tb'\n", want: "a\tb"},
+		"double quotes":           {test: "\"a\tb\\tc\"\n", want: "a\tb\tc"},
+		"block":                   {test: "|\n    a\tb\n    \tc\n", want: "a\tb\n\tc\n"},
+		"folded block":            {test: "> # x\ty\n    a\tb\n    c\n", want: "a\tb c\n"},
+		"block, first":            {test: "|\n    \ta\n    b\n", err: "line 2, column 9: " + block},
+		"block, first and alone":  {test: "|\n    \ta\n", err: block},
+		"folded block, first":     {test: ">- # x\n\n    \ta\n    #c\n", err: block},
+		"block, CRLF":             {test: "|\r\n\r\n    \ta\r\n    #c\r\n", err: block},
+	} {
+		c, err := config.Parse([]byte("scripts:\n  test: "+row.test), "staging")
+		switch {
+		case row.err != "" && (err == nil || !strings.Contains(err.Error(), row.err) || deploy.KindOf(err) != deploy.Invalid):
+			t.Errorf("%s: got %v, want %s", name, err, row.err)
+		case row.err == "" && (err != nil || c.Scripts.Test != row.want):
+			t.Errorf("%s: got %+v, %v; want %q", name, c, err, row.want)
+		}
+	}
+
+	in := "environments:\n  production:\n    url: https://a\t.example\n"
+	if _, err := config.ParseApp([]byte(in)); err == nil || !strings.Contains(err.Error(), "app.yaml: line 3, column 10: "+plain) {
+		t.Errorf("app.yaml: %v", err)
+	}
+}
+
 func TestParseTooMuch(t *testing.T) {
 	var variables, environments, keys strings.Builder
 	for i := range 101 {

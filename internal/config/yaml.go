@@ -87,9 +87,44 @@ func vet(file string, tokens token.Tokens) error {
 		if seen++; seen > maxTokens {
 			return at(tk).errorf(file, "over %d words and signs; want fewer", maxTokens)
 		}
+		if err := checkTabs(file, tk); err != nil {
+			return err
+		}
 		if depth.add(tk) > maxDepth {
 			return at(tk).errorf(file, "nested over %d deep; want less", maxDepth)
 		}
+	}
+	return nil
+}
+
+// checkTabs refuses a TAB that the lexer misreads. In a plain value it leaves out each TAB between other characters; those at either
+// end of a line are not part of the value. If a block begins with a TAB, the lexer reads only its first line.
+func checkTabs(file string, tk *token.Token) error {
+	if tk.Type == token.SingleQuoteType || tk.Type == token.DoubleQuoteType {
+		return nil
+	}
+	if header := blockHeader(tk); header != nil {
+		if strings.HasPrefix(strings.TrimLeft(tk.Origin, " \r\n"), "\t") {
+			return at(header).errorf(file, `the block begins with a TAB and can't be read; want spaces, or the value in double quotes with \t`)
+		}
+		return nil
+	}
+	for line := range strings.Lines(tk.Origin) {
+		if strings.Contains(strings.TrimSpace(line), "\t") {
+			return at(tk).errorf(file, "a TAB in a plain value is lost; want the value in quotes or in a block (|)")
+		}
+	}
+	return nil
+}
+
+// blockHeader returns the | or > whose text the token is, nil if it is no block's text.
+func blockHeader(tk *token.Token) *token.Token {
+	header := tk.Prev
+	for header != nil && header.Type == token.CommentType {
+		header = header.Prev
+	}
+	if header != nil && (header.Type == token.LiteralType || header.Type == token.FoldedType) {
+		return header
 	}
 	return nil
 }
