@@ -149,6 +149,24 @@ func TestTabs(t *testing.T) {
 	}
 }
 
+// A file with CRLF reads as the same file with LF, and an error has the same place.
+func TestCRLF(t *testing.T) {
+	for _, in := range []string{
+		"scripts:\n  test: \"exit\n    1\"\n",
+		"scripts:\n  test: 'exit\n    1'\n  build: make\n    all\n",
+		"scripts:\n  test: \"a \\\n    b\n\n    c\"\n  build: |\n    x \\\n\n    y\n",
+		"# x\nscripts:\n  test: >-\n    exit\n    1\n",
+		"scripts: # x\n  test: 'exit\n    1'\n  tset: 1\n",
+		"scripts:\n  test: make\n\n  build: [x]\n",
+	} {
+		lf, wantErr := config.Parse([]byte(in), "staging")
+		crlf, err := config.Parse([]byte(strings.ReplaceAll(in, "\n", "\r\n")), "staging")
+		if !reflect.DeepEqual(crlf, lf) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+			t.Errorf("%q: with CRLF %+v, %v; want %+v, %v", in, crlf, err, lf, wantErr)
+		}
+	}
+}
+
 func TestParseTooMuch(t *testing.T) {
 	var variables, environments, keys strings.Builder
 	for i := range 101 {

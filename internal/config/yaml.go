@@ -34,6 +34,8 @@ func parse(file string, data []byte) (ast.Node, error) {
 	if !utf8.Valid(data) {
 		return nil, firstInvalid(data).errorf(file, "not UTF-8; want the file saved as UTF-8")
 	}
+	// The lexer doesn't fold CRLF in a quoted value. Positions stay the same, since only the ends of lines change.
+	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
 	tokens := lexer.Tokenize(string(data))
 	if err := vet(file, tokens); err != nil {
 		return nil, err
