@@ -167,6 +167,26 @@ func TestCRLF(t *testing.T) {
 	}
 }
 
+// TestNoLastBreak: without a line break at the file's end, a value lacks its own last break at most.
+func TestNoLastBreak(t *testing.T) {
+	for in, want := range map[string]string{
+		">\n    exit\n    1":  "exit 1",
+		">-\n    exit\n    1": "exit 1",
+		"|\n    exit\n    1":  "exit\n1",
+		"|\n    a\tb\t":       "a\tb\t",
+		"|+\n    a\n\n    b ": "a\n\nb ",
+		"|\n    a\n  # end":   "a\n",
+		"|\n    a\n    ":      "a\n",
+		"exit\n    1":         "exit 1",
+		"'exit\n    1'":       "exit 1",
+	} {
+		c, err := config.Parse([]byte("scripts:\n  test: "+in), "staging")
+		if err != nil || c.Scripts.Test != want {
+			t.Errorf("%q: got %+v, %v; want %q", in, c, err, want)
+		}
+	}
+}
+
 func TestParseTooMuch(t *testing.T) {
 	var variables, environments, keys strings.Builder
 	for i := range 101 {

@@ -36,7 +36,7 @@ func parse(file string, data []byte) (ast.Node, error) {
 	}
 	// The lexer doesn't fold CRLF in a quoted value. Positions stay the same, since only the ends of lines change.
 	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
-	tokens := lexer.Tokenize(string(data))
+	tokens := tokenize(data)
 	if err := vet(file, tokens); err != nil {
 		return nil, err
 	}
@@ -51,6 +51,19 @@ func parse(file string, data []byte) (ast.Node, error) {
 		}
 	}
 	return nil, nil
+}
+
+// tokenize runs the lexer. It adds a line break to a file that ends without one: in a block, the lexer would misread the file's last
+// character. The break doesn't become part of the block.
+func tokenize(data []byte) token.Tokens {
+	if last := data[bytes.LastIndexByte(data, '\n')+1:]; len(bytes.TrimLeft(last, " ")) == 0 {
+		return lexer.Tokenize(string(data))
+	}
+	tokens := lexer.Tokenize(string(data) + "\n")
+	if n := len(tokens); n > 0 && blockHeader(tokens[n-1]) != nil {
+		tokens[n-1].Value = strings.TrimSuffix(tokens[n-1].Value, "\n")
+	}
+	return tokens
 }
 
 func syntaxError(file string, err error) error {
