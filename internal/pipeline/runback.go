@@ -118,10 +118,15 @@ func readMakefile(dir string) (string, error) {
 	return "", nil
 }
 
-// hasRule reports whether a Makefile has a rule for target in so many words. Patterns and included files are not searched.
+// hasRule reports whether a Makefile has an explicit rule for target. It doesn't search patterns, included files and define's text.
 func hasRule(makefile, target string) bool {
+	defines := 0
 	for line := range strings.Lines(makefile) {
 		if strings.HasPrefix(line, "\t") || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if after := nestDefine(line, defines); defines > 0 || after > 0 {
+			defines = after
 			continue
 		}
 		targets, rest, found := strings.Cut(line, ":")
@@ -133,6 +138,26 @@ func hasRule(makefile, target string) bool {
 		}
 	}
 	return false
+}
+
+// nestDefine returns how many defines are open after a line of a Makefile, of those open before it. As in GNU make, words like override
+// may stand before the outer define only, and define = x sets a variable.
+func nestDefine(line string, open int) int {
+	words := strings.Fields(line)
+	for open == 0 && len(words) > 0 && slices.Contains([]string{"override", "export", "private"}, words[0]) {
+		words = words[1:]
+	}
+	switch {
+	case len(words) == 0:
+		return open
+	case open > 0 && words[0] == "endef":
+		return open - 1
+	case open > 0 && words[0] == "define":
+		return open + 1
+	case words[0] == "define" && len(words) > 1 && !slices.Contains([]string{"=", ":=", "::=", ":::=", "?=", "+=", "!="}, words[1]):
+		return 1
+	}
+	return open
 }
 
 // redeploy deploys the release that is restored by its own commit's scripts, in a workspace of its own. A failed deployment doesn't

@@ -1,0 +1,4 @@
+package pipeline
+
+// HasRule is hasRule, for its own test.
+var HasRule = hasRule
