@@ -118,10 +118,13 @@ func readMakefile(dir string) (string, error) {
 	return "", nil
 }
 
+// joinLines joins each line that ends with a backslash with the next one. Two backslashes stand for one.
+var joinLines = strings.NewReplacer(`\\`, `\\`, "\\\n", " ")
+
 // hasRule reports whether a Makefile has an explicit rule for target. It doesn't search patterns, included files and define's text.
 func hasRule(makefile, target string) bool {
 	defines := 0
-	for line := range strings.Lines(makefile) {
+	for line := range strings.Lines(joinLines.Replace(makefile)) {
 		if strings.HasPrefix(line, "\t") || strings.HasPrefix(line, "#") {
 			continue
 		}

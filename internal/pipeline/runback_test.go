@@ -41,6 +41,11 @@ func TestHasRule(t *testing.T) {
 		"before define":             {"rollback: ; true\ndefine A\nx: y\nendef\n", true},
 		"a variable named define":   {"define = x\ndefine := x\nexport define ?= x\nrollback: ; true\n", true},
 		"a target named define":     {"define: ; true\nrollback: ; true\n", true},
+		"a variable's next line":    {"HELP = a \\\nrollback: is\n", false},
+		"a comment's next line":     {"# a \\\nrollback: is\n", false},
+		"a recipe's next line":      {"test:\n\techo \\\nrollback: is\n", false},
+		"a target on two lines":     {"test \\\nrollback: ; true\n", true},
+		"two backslashes":           {"HELP = a\\\\\nrollback: ; true\n", true},
 		"undefine":                  {"undefine A\nrollback: ; true\n", true},
 	} {
 		if got := pipeline.HasRule(row.makefile, "rollback"); got != row.want {
