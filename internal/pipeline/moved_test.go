@@ -19,7 +19,7 @@ import (
 func (f *lambdaApp) move(version, other string, share float64) {
 	f.t.Helper()
 	weights := map[string]float64{}
-	if share > 0 {
+	if other != "" {
 		weights[other] = share
 	}
 	_, err := world.fn.UpdateAlias(f.t.Context(), &lambda.UpdateAliasInput{FunctionName: &f.function, Name: aws.String("live"), FunctionVersion: &version,
@@ -132,6 +132,55 @@ func TestAliasMovedDuringADeployment(t *testing.T) {
 			f.truth()
 		})
 	}
+}
+
+// TestAliasOfWhatStays: without a way back, the record says what the alias serves at the end: the release itself if Shift had set it, or
+// what somebody else put there.
+func TestAliasOfWhatStays(t *testing.T) {
+	t.Parallel()
+	keep := func(t *testing.T) *lambdaApp {
+		f := newLambdaApp(t)
+		no, s := false, f.Environments["production"]
+		s.RollbackEnabled = &no
+		f.Environments["production"] = s
+		f.apply()
+		return f
+	}
+	t.Run("cancelled in post_deploy", func(t *testing.T) {
+		f := keep(t)
+		f.deploy(f.version("one")).wants(deploy.Success)
+		r := f.deploy(f.lastly("two", atTheGate))
+		f.pass(func() {
+			f.answers("two")
+			if err := f.cancel(r.id); err != nil {
+				t.Fatal(err)
+			}
+			r.ended()
+		})
+		if live := f.truth(); live.Deployment != r.id {
+			t.Errorf("live %+v, want %s", live, r.id)
+		}
+	})
+	t.Run("moved before the shift", func(t *testing.T) {
+		f := keep(t)
+		f.deploy(f.version("one")).wants(deploy.Success)
+		r := f.deploy(f.lastly("two", "  deploy: '"+`touch "$SERVE/in"; while test ! -e "$SERVE/go"; do sleep 0.1; done`+"'\n"))
+		f.pass(func() { f.move("1", "", 0) })
+		if d := r.wants(deploy.Failed); d.Found == nil || d.ErrorKind != deploy.Moved {
+			t.Errorf("found %+v, %s", d.Found, d.ErrorKind)
+		}
+		f.truth()
+	})
+}
+
+// TestAliasWithoutWeight: an alias that gives another version no traffic serves one version alone.
+func TestAliasWithoutWeight(t *testing.T) {
+	f := newLambdaApp(t)
+	one := f.deploy(f.version("one")).wants(deploy.Success)
+	r := f.deploy(f.lastly("two", atTheGate))
+	f.pass(func() { f.move(r.record().Release.TargetVersion, one.Release.TargetVersion, 0) })
+	r.wants(deploy.Success)
+	f.answers("two")
 }
 
 // TestAliasMovedDuringAWayBack has somebody move the alias when a way back, of either kind, has set it and looks at its last hook.

@@ -140,8 +140,10 @@ func claimed(d *deploy.Deployment) *deploy.FunctionVersion {
 		return &d.Release.FunctionVersion
 	case d.Undone:
 		return &wentTo(d).FunctionVersion
+	case d.Action == deploy.Deploy && d.Previous != nil && d.Previous.TargetVersion != "" && d.Previous.OtherVersions == "":
+		return &d.Previous.FunctionVersion // as far as is written down, the target was not touched
 	}
-	return nil // the target was never touched
+	return nil
 }
 
 // found is what the target serves instead of what the record says.
@@ -149,6 +151,7 @@ type found struct {
 	live *deploy.Live
 	text string
 	err  error // why it could not be read
+	own  bool  // it is the deployment's own release: Shift moved the target, and did not come to write that down
 }
 
 // confirm compares the record with what the target serves; nil where they agree. A deployment that would succeed fails here if they
@@ -168,6 +171,8 @@ func (s *Settle) confirm(ctx context.Context, at *deploy.Place) (*found, error) 
 		return &found{err: err, text: fmt.Sprintf("what the target serves can't be read: %v", err)}, nil
 	case serving.Alone(*want):
 		return nil, nil //nolint:nilnil // they agree
+	case !forward && d.Shifted == 0 && !d.Undone && d.Release != nil && serving.Alone(d.Release.FunctionVersion):
+		return &found{own: true, text: fmt.Sprintf("alias %s serves its version %s already", d.Settings.Target.Alias, serving.TargetVersion)}, nil
 	}
 
 	is, what, err := recognize(ctx, s.Records, at.Head, serving)
@@ -267,13 +272,15 @@ func (s *Settle) note(d *deploy.Deployment, other *found) {
 	if other == nil {
 		return
 	}
-	kind := deploy.Moved
-	if other.err != nil {
-		kind = deploy.RollbackFailed
-	} else {
+	switch {
+	case other.own:
+		d.Shifted = 1
+	case other.err != nil:
+		d.Fail(deploy.RollbackFailed, other.text)
+	default:
 		moved(d, other.live)
+		d.Fail(deploy.Moved, other.text)
 	}
-	d.Fail(kind, other.text)
 	d.Log(s.Now(), "%s", other.text)
 }
 

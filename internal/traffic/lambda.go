@@ -4,6 +4,7 @@ package traffic
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -186,6 +187,7 @@ func (l *Lambda) alias(ctx context.Context, t deploy.Target) (route, error) {
 	r.TargetFunction, r.TargetVersion = unqualified(aws.ToString(out.AliasArn)), aws.ToString(out.FunctionVersion)
 	if out.RoutingConfig != nil {
 		r.Others = out.RoutingConfig.AdditionalVersionWeights
+		maps.DeleteFunc(r.Others, func(_ string, weight float64) bool { return weight == 0 }) // it takes no traffic
 	}
 	return r, nil
 }
