@@ -24,7 +24,8 @@ var burst = struct {
 }{flag.Int("burst.events", 40, "pushes"), flag.Int("burst.apps", 4, "apps"), flag.Duration("burst.within", 4*time.Second, "time to send them in")}
 
 // TestBurst sends many pushes at once, every fourth twice and neighbours out of order. In the end each app's newest commit is
-// live, no commit was deployed twice, and none is missing but those that a later push had overtaken when it came.
+// live, no commit was deployed twice in turn, and none is missing but those that a later push had overtaken when it came. Of pushes that
+// were told in one second, while one between them is missing, the one that is read last counts as the newest: 5, 3, and once 4 is told, 5.
 func TestBurst(t *testing.T) {
 	newApp(t)
 	apps, order := make([]*app, *burst.apps), []types.PutEventsRequestEntry(nil)
@@ -103,8 +104,12 @@ func (a *app) settles(newest string) {
 
 func (a *app) checkBurst(pushed []string, version string, outcomes map[deploy.Status]int) {
 	a.t.Helper()
-	times := map[string]int{}
-	for _, d := range a.deployments() {
+	times, next := map[string]int{}, ""
+	for _, d := range a.deployments() { // newest first
+		if d.CommitSHA == next {
+			a.t.Errorf("%s: %s was deployed twice in turn", d.ID, d.CommitSHA)
+		}
+		next = d.CommitSHA
 		d := waitFor(a.t, d.ID+" to end", func() (*deploy.Deployment, bool) {
 			d, err := world.store.Deployment(a.t.Context(), d.ID)
 			return d, err == nil && d.Status.Ended()
@@ -117,7 +122,7 @@ func (a *app) checkBurst(pushed []string, version string, outcomes map[deploy.St
 	}
 	for n, sha := range pushed {
 		newest := n == len(pushed)-1
-		if times[sha] > 1 || newest && times[sha] != 1 {
+		if times[sha] > 2 || newest && times[sha] == 0 {
 			a.t.Errorf("push %d of %s was deployed %d times", n, a.name, times[sha])
 		}
 		if tip, err := world.store.Tip(a.t.Context(), a.name, "production", "main"); newest && (err != nil || tip.CommitSHA != sha) {
