@@ -217,7 +217,8 @@ func (t *Trigger) try(ctx context.Context, app, environment string, p Push) (*La
 	}
 	next.Known = known
 
-	overtaken := newest.CommitSHA == next.CommitSHA && newest.CommitSHA != p.CommitSHA && !known.createdAgain(next, newest)
+	putBack := newest.CommitSHA != next.CommitSHA || known.createdAgain(next, newest) // if its commit was deployed before
+	overtaken := !putBack && newest.CommitSHA != p.CommitSHA
 	if overtaken {
 		if overtaken, err = t.ran(ctx, next); err != nil {
 			return nil, err
@@ -232,7 +233,7 @@ func (t *Trigger) try(ctx context.Context, app, environment string, p Push) (*La
 		}
 		return t.late(ctx, newest, next, p.CommitSHA)
 	}
-	return t.deploy(ctx, next, newest, p, changed)
+	return t.deploy(ctx, next, newest, p, changed, putBack)
 }
 
 // onceOf returns what makes the launch of a branch's commit the same as one before.
@@ -252,14 +253,14 @@ func (t *Trigger) ran(ctx context.Context, tip deploy.Tip) (bool, error) {
 	return d != nil, err
 }
 
-// deploy launches the newest push. tip is what was deployed of the branch before.
-func (t *Trigger) deploy(ctx context.Context, tip deploy.Tip, newest deploy.KnownPush, p Push, changed bool) (*Launched, error) {
+// deploy launches the newest push. tip is what was deployed of the branch before. changed says that p is new in the history, and putBack
+// that a deployment of the newest push's commit from before doesn't count.
+func (t *Trigger) deploy(ctx context.Context, tip deploy.Tip, newest deploy.KnownPush, p Push, changed, putBack bool) (*Launched, error) {
 	once := onceOf(tip, newest.CommitSHA)
 	before, err := t.Store.Request(ctx, once.Key)
 	if err != nil {
 		return nil, err
 	}
-	putBack := tip.CommitSHA != newest.CommitSHA || history(tip.Known).createdAgain(tip, newest)
 	if before != nil && putBack {
 		once.Replaces = before.Deployment
 	}
