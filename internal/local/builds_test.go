@@ -39,17 +39,12 @@ func (b *builder) call(operation string, in, out any) {
 		b.t.Fatal(err)
 	}
 	request.Header.Set("X-Amz-Target", "CodeBuild_20161006."+operation)
-	if err := localtest.Sign(b.t.Context(), b.cloud, request, body, "codebuild"); err != nil {
-		b.t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
+	status, text, err := localtest.Send(b.cloud, request, body, "codebuild")
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		b.t.Fatalf("%s: %s %s, %v", operation, response.Status, text, err)
+	if status != http.StatusOK {
+		b.t.Fatalf("%s: %d %s", operation, status, text)
 	}
 	if err := json.Unmarshal(text, out); err != nil {
 		b.t.Fatal(err)

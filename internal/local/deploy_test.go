@@ -277,17 +277,12 @@ func TestTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if err := localtest.Sign(t.Context(), cloud, request, []byte(form), "cloudformation"); err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
+	status, text, err := localtest.Send(cloud, request, []byte(form), "cloudformation")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s %v: %s", response.Status, err, text)
+	if status != http.StatusOK {
+		t.Fatalf("%d: %s", status, text)
 	}
 	want := strings.Count(string(text), ":function:slipway-shop")
 	for _, name := range []string{"mine", "yours"} {

@@ -3,7 +3,6 @@ package pipeline_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,22 +23,14 @@ func (a *app) cancel(id string) error {
 	if err != nil {
 		return err
 	}
-	if err := localtest.Sign(a.t.Context(), world.cloud, request, nil, "execute-api"); err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	status, text, err := localtest.Send(world.cloud, request, nil, "execute-api")
 	switch {
 	case err != nil:
 		return err
-	case response.StatusCode == http.StatusConflict:
+	case status == http.StatusConflict:
 		return deploy.Errorf(deploy.Conflict, "", "%s", text)
-	case response.StatusCode != http.StatusAccepted:
-		return fmt.Errorf("%s: %s", response.Status, text)
+	case status != http.StatusAccepted:
+		return fmt.Errorf("%d: %s", status, text)
 	}
 	return nil
 }

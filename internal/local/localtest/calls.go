@@ -109,30 +109,33 @@ func callIAM(ctx context.Context, c *local.Cloud, form url.Values) (answer []byt
 		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if err := Sign(ctx, c, request, []byte(body), "iam"); err != nil {
-		return nil, err
-	}
-
-	response, err := http.DefaultClient.Do(request)
+	status, answer, err := Send(c, request, []byte(body), "iam")
 	if err != nil {
 		return nil, err
 	}
-	defer response.Body.Close()
-	if answer, err = io.ReadAll(response.Body); err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("iam %s: %s: %s", form.Get("Action"), response.Status, answer)
+	if status != http.StatusOK {
+		return nil, fmt.Errorf("iam %s: %d: %s", form.Get("Action"), status, answer)
 	}
 	return answer, nil
 }
 
-// Sign signs a request with the cloud's own key, which may do everything, for a service that the program has no client of.
-func Sign(ctx context.Context, c *local.Cloud, request *http.Request, body []byte, service string) error {
-	key, err := c.Config().Credentials.Retrieve(ctx)
+// Send signs a request with the cloud's own key, which may do everything, sends it, and returns the status and the body of the answer. It is for services that
+// the program has no client of.
+func Send(c *local.Cloud, request *http.Request, body []byte, service string) (status int, answer []byte, err error) {
+	key, err := c.Config().Credentials.Retrieve(request.Context())
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	sum := sha256.Sum256(body)
-	return v4.NewSigner().SignHTTP(ctx, key, request, hex.EncodeToString(sum[:]), service, c.Config().Region, time.Now())
+	if err := v4.NewSigner().SignHTTP(request.Context(), key, request, hex.EncodeToString(sum[:]), service, c.Config().Region, time.Now()); err != nil {
+		return 0, nil, err
+	}
+
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	answer, err = io.ReadAll(response.Body)
+	return response.StatusCode, answer, err
 }
