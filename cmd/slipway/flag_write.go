@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-cd/slipway/internal/api"
 	"github.com/slipway-cd/slipway/internal/board"
+	"github.com/slipway-cd/slipway/internal/flag"
 )
 
 type flagCreateOptions struct {
@@ -115,7 +116,7 @@ func newFlagToggle(o *flagOptions, verb string) *cobra.Command {
 		Short: map[string]string{"enable": "Switch a flag on", "disable": "Switch a flag off for everybody"}[verb],
 		Long: map[string]string{"enable": `Switch a flag on.
 
-A flag in the short form is on for everybody, whatever its rollout was: slipway flag rollout
+A flag in the short form is on for all users, whatever its rollout was: slipway flag rollout
 switches it on for a percentage. A flag with a ramp or targeting of its own keeps them.`, "disable": `Switch a flag off for everybody.
 
 A flag whose stored definition is broken is switched off too: the definition is replaced by
@@ -156,7 +157,7 @@ the bucket key, the order of the buckets and the hash version stay. A ramp ends.
 			if err != nil || !(percent >= 0 && percent <= 100) {
 				return usageError{fmt.Errorf("%q is not a percentage; want 0 to 100", args[1])}
 			}
-			what := "rolled out to " + strconv.FormatFloat(percent, 'f', -1, 64) + " %"
+			what := "rolled out to " + flag.PercentText(percent) + " %"
 			return o.post(cmd.Context(), args[0], "rollout", api.RolloutRequest{Percent: &percent, Why: o.why}, what)
 		},
 	}

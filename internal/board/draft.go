@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strconv"
 	"strings"
 	"time"
 
@@ -155,7 +154,7 @@ func (d *Draft) Enable(key string, m Match) error {
 	return d.switchOn(Enable, key, m, func(def flag.Definition) (flag.Definition, error) {
 		after := def.WithEnabled(true)
 		if s := def.Simple; s != nil && after.Simple.Enabled && !s.Enabled && s.RolloutPercent > 0 && s.RolloutPercent < 100 {
-			percent, note := strconv.FormatFloat(s.RolloutPercent, 'f', -1, 64), ""
+			percent, note := flag.PercentText(s.RolloutPercent), ""
 			if len(after.Caveats(d.Origin.Time)) == 0 {
 				note = key + " is on for everybody now; "
 			}

@@ -201,7 +201,7 @@ func (d Definition) Caveats(now time.Time) []string {
 			list = append(list, "its schedule keeps it off for everybody since "+clock(s.Until.Unix()))
 		}
 		if len(s.Ramp) > 0 {
-			list = append(list, "its ramp says for how many users it is on: "+percentText(s.percentAt(now))+" % now")
+			list = append(list, "its ramp says for how many users it is on: "+PercentText(s.percentAt(now))+" % now")
 		}
 	}
 	for _, p := range d.Prerequisites {
@@ -240,4 +240,5 @@ func (s *Schedule) percentAt(now time.Time) float64 {
 	return percent
 }
 
-func percentText(percent float64) string { return strconv.FormatFloat(percent, 'f', -1, 64) }
+// PercentText returns a percentage as the shortest text that reads back as the same number, without the sign.
+func PercentText(percent float64) string { return strconv.FormatFloat(percent, 'f', -1, 64) }
