@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // theFlag is the one that the sixth commit brings.
@@ -75,9 +74,6 @@ func (s *stage) key(ctx context.Context) error {
 // few is how many users tell whether a change has reached every process of the function.
 const few = 100
 
-// betweenRounds is the time between two rounds of them.
-const betweenRounds = 300 * time.Millisecond
-
 // expectShare asks for each of so many users, and shows for how many the flag is on. A change takes about two seconds to
 // get everywhere, so a few are asked first, until their share is as told and the same twice.
 func (s *stage) expectShare(ctx context.Context, users int, least, most float64) error {
@@ -103,10 +99,8 @@ func (s *stage) settledShare(ctx context.Context, on bool, most float64) (percen
 		if percent == before && percent <= 2*most && (percent > 0) == on {
 			return percent, nil
 		}
-		select {
-		case <-ctx.Done():
-			return 0, fmt.Errorf("the flag stays on for %.1f %% of the users: %w", percent, ctx.Err())
-		case <-time.After(betweenRounds):
+		if err := pause(ctx); err != nil {
+			return 0, fmt.Errorf("the flag stays on for %.1f %% of the users: %w", percent, err)
 		}
 	}
 }

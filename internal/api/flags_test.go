@@ -382,7 +382,7 @@ func TestEnableNamesTheRollout(t *testing.T) {
 		noted      bool
 	}{
 		"percentage":   {`{"enabled":false,"rollout_percent":12.5,"users":["eve"]}`, true},
-		"nobody":       {`{"enabled":false,"rollout_percent":0,"users":[]}`, false},
+		"none":         {`{"enabled":false,"rollout_percent":0,"users":[]}`, false},
 		"everybody":    {`{"enabled":false,"rollout_percent":100,"users":[]}`, false},
 		"on-already":   {`{"enabled":true,"rollout_percent":12.5,"users":[]}`, false},
 		"not-in-short": {`{"state":"DISABLED","variants":{"on":true,"off":false},"defaultVariant":"off","targeting":{"fractional":[["on",20],["off",80]]}}`, false},

@@ -134,8 +134,8 @@ func TestAliasMovedDuringADeployment(t *testing.T) {
 	}
 }
 
-// TestAliasOfWhatStays: without a way back, the record says what the alias serves at the end: the release itself if Shift had set it, or
-// what somebody else put there.
+// TestAliasOfWhatStays: if rollback_enabled is false, the record says what the alias serves at the end: the release itself if Shift had
+// set it, or the version that another program set.
 func TestAliasOfWhatStays(t *testing.T) {
 	t.Parallel()
 	keep := func(t *testing.T) *lambdaApp {

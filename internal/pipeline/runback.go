@@ -169,12 +169,11 @@ func (r *Rollback) redeploy(ctx context.Context, st *State, b *bench, to *deploy
 	if to.Deployment == "" {
 		return false, nil
 	}
-	before, err := r.Records.Deployment(ctx, to.Deployment)
-	if err != nil {
-		return false, err
-	}
-	if b.d.Action == deploy.Deploy && !before.WentLive() {
-		return false, nil
+	if b.d.Action == deploy.Deploy {
+		before, err := r.Records.Deployment(ctx, to.Deployment)
+		if err != nil || !before.WentLive() {
+			return false, err
+		}
 	}
 	made, err := origin(ctx, r.Records, to.Deployment)
 	if err != nil {
