@@ -160,6 +160,9 @@ func TestAliasOfWhatStays(t *testing.T) {
 		if live := f.truth(); live.Deployment != r.id {
 			t.Errorf("live %+v, want %s", live, r.id)
 		}
+		if d := r.record(); d.Found != nil || strings.Contains(strings.Join(d.Logs, "\n"), "somebody else") {
+			t.Errorf("found %+v, though only Shift moved the alias:\n%s", d.Found, strings.Join(d.Logs, "\n"))
+		}
 	})
 	t.Run("moved before the shift", func(t *testing.T) {
 		f := keep(t)
