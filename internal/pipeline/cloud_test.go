@@ -365,9 +365,12 @@ func (a *app) start(input map[string]any) *run {
 
 func (a *app) execute(name, input string) *run {
 	a.t.Helper()
-	out, err := world.sfn.StartExecution(a.t.Context(), &sfn.StartExecutionInput{
-		StateMachineArn: &world.out.StateMachineARN, Name: &name, Input: &input,
-	})
+	return a.executeOn(world.out.StateMachineARN, name, input)
+}
+
+func (a *app) executeOn(machine, name, input string) *run {
+	a.t.Helper()
+	out, err := world.sfn.StartExecution(a.t.Context(), &sfn.StartExecutionInput{StateMachineArn: &machine, Name: &name, Input: &input})
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -3,6 +3,9 @@ package pipeline_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,15 +31,7 @@ var deaths = []struct {
 		r.stop()
 		return r
 	}, deploy.Aborted, "one"},
-	{"Prepare", func(a *app) *run {
-		r := a.deploy(a.bundle(map[string]string{"version": "two", "slipway.yaml": config(), "zeros": strings.Repeat("0", 300<<20)}))
-		waitFor(a.t, "prepare", func() (int, bool) {
-			d, err := world.store.Deployment(a.t.Context(), r.id)
-			return 0, err == nil && d.Stage("prepare").Open()
-		})
-		r.stop()
-		return r
-	}, deploy.Aborted, "one"},
+	{"Prepare", func(a *app) *run { return a.stopPreparing() }, deploy.Aborted, "one"},
 	{"Fetch", func(a *app) *run { return a.stopFetching() }, deploy.Aborted, "one"},
 	{"CodeBuild, test", func(a *app) *run { return a.stopBuilding("test") }, deploy.Aborted, "one"},
 	{"CodeBuild, build", func(a *app) *run { return a.stopBuilding("build") }, deploy.Aborted, "one"},
@@ -119,7 +114,10 @@ func TestSecondDoor(t *testing.T) {
 						t.Errorf("error %s %q", d.ErrorKind, d.Error)
 					}
 					a.quiet()
-					if c.state == "Fetch" {
+					switch c.state {
+					case "Prepare":
+						a.write("go", "now")
+					case "Fetch":
 						a.fetchesLate(d.CommitSHA)
 					}
 					a.next(c.live)
@@ -169,6 +167,55 @@ func (r *run) recorded() bool {
 	return err == nil
 }
 
+// stopPreparing stops an execution while its Prepare waits for the commit's bundle, which S3 sends late.
+func (a *app) stopPreparing() *run {
+	a.t.Helper()
+	program, err := filepath.Abs("../../bin/functions/prepare/bootstrap")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	asked := make(chan struct{}, 100)
+	slow := fmt.Sprintf("#!/bin/sh\nAWS_ENDPOINT_URL=%s exec %s\n", a.slowBundles(asked), program)
+	input := fmt.Sprintf(`{"app":%q,"environment":"production","commit_sha":%q}`, a.name, a.commit("two", config()))
+	r := a.executeOn(a.machine("prepare", slow), deploy.NewID(time.Now(), []byte(randomText())), input)
+	select {
+	case <-asked:
+	case <-time.After(time.Minute):
+		a.t.Fatal("Prepare didn't ask for the bundle within a minute")
+	}
+	r.stop()
+	return r
+}
+
+// slowBundles is a proxy before the cloud that reports each read of a bundle, and sends none before there is a file "go".
+func (a *app) slowBundles(asked chan<- struct{}) string {
+	a.t.Helper()
+	cloud, err := url.Parse(world.cloud.Endpoint())
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(cloud)
+		r.Out.Host = r.In.Host // the signature holds it
+	}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/sources/") {
+			asked <- struct{}{}
+			a.waitForGo()
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	a.t.Cleanup(server.Close)
+	return server.URL
+}
+
+// waitForGo waits at most a minute for the file "go".
+func (a *app) waitForGo() {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end) && a.read("go") == ""; {
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
 // stopLingering stops an execution while a script of it lingers, which goes on.
 func (a *app) stopLingering(yaml string) *run {
 	r := a.deploy(a.commit("two", yaml))
@@ -196,9 +243,7 @@ func (a *app) stopFetching() *run {
 	asked := make(chan struct{}, 100)
 	a.Source.URL = remotetest.HTTP(a.t, repo.Root, func(*http.Request) bool {
 		asked <- struct{}{}
-		for end := time.Now().Add(time.Minute); time.Now().Before(end) && a.read("go") == ""; {
-			time.Sleep(50 * time.Millisecond)
-		}
+		a.waitForGo()
 		return true
 	}) + "/shop.git"
 	a.apply()

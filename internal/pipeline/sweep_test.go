@@ -138,7 +138,7 @@ func (a *app) next(serving string) {
 // hang is a function that never answers.
 const hang = "#!/bin/sh\nexec sleep 100\n"
 
-// machine is the state machine with another program for one of its functions, which keeps its role.
+// machine is the state machine with another program for one of its functions, which keeps its role and environment variables.
 func (a *app) machine(function, program string) string {
 	a.t.Helper()
 	name := a.name + "-" + function
@@ -148,7 +148,7 @@ func (a *app) machine(function, program string) string {
 	}
 	fn, err := world.fn.CreateFunction(a.t.Context(), &lambda.CreateFunctionInput{
 		FunctionName: &name, Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"), Timeout: aws.Int32(60),
-		Role: replaced.Role, Code: &lambdatypes.FunctionCode{ZipFile: zipped(a.t, map[string][]byte{"bootstrap": []byte(program)})},
+		Role: replaced.Role, Environment: &lambdatypes.Environment{Variables: replaced.Environment.Variables}, Code: &lambdatypes.FunctionCode{ZipFile: zipped(a.t, map[string][]byte{"bootstrap": []byte(program)})},
 	})
 	if err != nil {
 		a.t.Fatal(err)
@@ -183,12 +183,7 @@ func (a *app) deployAs(id, machine, sha string) *run {
 	if err := world.store.Create(a.t.Context(), d); err != nil {
 		a.t.Fatal(err)
 	}
-	input := fmt.Sprintf(`{"deployment":%q}`, id)
-	out, err := world.sfn.StartExecution(a.t.Context(), &sfn.StartExecutionInput{StateMachineArn: &machine, Name: &id, Input: &input})
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return &run{a, id, *out.ExecutionArn}
+	return a.executeOn(machine, id, fmt.Sprintf(`{"deployment":%q}`, id))
 }
 
 // TestUnsettled crashes settle wherever it is called: the execution ends with its record open.
