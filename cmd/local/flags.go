@@ -75,9 +75,9 @@ func (s *stage) key(ctx context.Context) error {
 const few = 100
 
 // expectShare asks for each of so many users, and shows for how many the flag is on. A change takes about two seconds to
-// get everywhere, so a few are asked first, until their share is as told and the same twice.
+// get everywhere, so a few are asked first, until their share is as told twice in turn.
 func (s *stage) expectShare(ctx context.Context, users int, least, most float64) error {
-	percent, err := s.settledShare(ctx, least > 0, most)
+	percent, err := s.settledShare(ctx, least, most)
 	if err == nil && users != few {
 		percent, err = s.share(ctx, users)
 	}
@@ -91,12 +91,12 @@ func (s *stage) expectShare(ctx context.Context, users int, least, most float64)
 	return nil
 }
 
-func (s *stage) settledShare(ctx context.Context, on bool, most float64) (percent float64, err error) {
+func (s *stage) settledShare(ctx context.Context, least, most float64) (percent float64, err error) {
 	for before := -1.0; ; before = percent {
 		if percent, err = s.share(ctx, few); err != nil {
 			return 0, err
 		}
-		if percent == before && percent <= 2*most && (percent > 0) == on {
+		if percent == before && least <= percent && percent <= most {
 			return percent, nil
 		}
 		if err := pause(ctx); err != nil {
