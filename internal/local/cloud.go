@@ -6,6 +6,7 @@ package local
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -23,12 +24,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
-// What every client of a local cloud uses. The emulators take any key; these are their own defaults.
-const (
-	Region    = "us-east-1"
-	AccessKey = "test"
-	SecretKey = "test"
-)
+// Region is the one that a local cloud is in.
+const Region = "us-east-1"
 
 // DefaultPort is where AWS's emulators are looked for.
 const DefaultPort = 4566
@@ -151,7 +148,7 @@ func prepare(o Options) (*Cloud, error) {
 // adopt takes over the emulator that the state folder tells of, if that one lives and answers.
 func (c *Cloud) adopt(ctx context.Context) bool {
 	run, err := readRecord(c.State)
-	if err != nil || !run.alive() {
+	if err != nil || !run.alive() || run.SecretKey == "" {
 		return false
 	}
 	c.run, c.Port = run, run.Port
@@ -170,6 +167,7 @@ func (c *Cloud) launch(ctx context.Context, wanted int) error {
 	if c.Port = port; wanted != 0 && port != wanted {
 		c.say("Port %d is taken; the local cloud uses %d.", wanted, port)
 	}
+	c.run = record{Port: port, AccessKey: "slipway" + strings.ToLower(rand.Text()), SecretKey: rand.Text() + rand.Text()}
 	logFile, err := os.Create(c.Log)
 	if err != nil {
 		return err
@@ -192,7 +190,7 @@ func (c *Cloud) launch(ctx context.Context, wanted int) error {
 	}
 	c.exited = make(chan struct{})
 	go func() { _ = cmd.Wait(); close(c.exited) }()
-	c.run = record{PID: cmd.Process.Pid, Port: port, Start: started(cmd.Process.Pid)}
+	c.run.PID, c.run.Start = cmd.Process.Pid, started(cmd.Process.Pid)
 	if err := c.run.write(c.State); err != nil {
 		return err
 	}
@@ -241,7 +239,7 @@ func (c *Cloud) where() Site {
 	if c.Engine == Remote {
 		return c.site
 	}
-	return Site{Endpoint: fmt.Sprintf("http://%s:%d", host, c.Port), Region: Region, AccessKey: AccessKey, SecretKey: SecretKey}
+	return Site{Endpoint: fmt.Sprintf("http://%s:%d", host, c.Port), Region: Region, AccessKey: c.run.AccessKey, SecretKey: c.run.SecretKey}
 }
 
 // Env is what any AWS client needs in its environment to use this cloud, and nothing else.

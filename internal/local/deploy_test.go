@@ -199,7 +199,12 @@ func cdk(t *testing.T, cloud *local.Cloud, name string, args ...string) {
 // startIn starts a cloud that is deployed to from dir.
 func startIn(t *testing.T, dir string) *local.Cloud {
 	t.Helper()
-	site := local.Site{Endpoint: start(t, local.Options{}).Endpoint(), Region: local.Region, AccessKey: local.AccessKey, SecretKey: local.SecretKey}
+	other := start(t, local.Options{})
+	keys, err := other.Config().Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := local.Site{Endpoint: other.Endpoint(), Region: local.Region, AccessKey: keys.AccessKeyID, SecretKey: keys.SecretAccessKey}
 	cloud, err := local.Start(t.Context(), local.Options{Root: dir, Engine: local.Remote, Remote: site})
 	if err != nil {
 		t.Fatal(err)

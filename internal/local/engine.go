@@ -111,7 +111,7 @@ func (c *Cloud) localstackEnv() ([]string, error) {
 	address := host + ":" + strconv.Itoa(c.Port)
 	return []string{"FILESYSTEM_ROOT=" + filepath.Join(c.State, "tmp"), "OVERRIDE_IN_DOCKER=0",
 		"GATEWAY_LISTEN=" + address, "LOCALSTACK_HOST=" + address, "GATEWAY_WORKER_COUNT=200", "LAMBDA_KEEPALIVE_MS=3600000",
-		"DISABLE_EVENTS=1", "SKIP_SSL_CERT_DOWNLOAD=1", "DNS_ADDRESS=0",
+		"DISABLE_CORS_HEADERS=1", "DISABLE_EVENTS=1", "SKIP_SSL_CERT_DOWNLOAD=1", "DNS_ADDRESS=0",
 		"PROVIDER_OVERRIDE_DYNAMODB=v2", "PROVIDER_OVERRIDE_DYNAMODBSTREAMS=v2", "DYNAMODB_IN_MEMORY=1",
 		"SLIPWAY_JAVA=" + java, "SLIPWAY_JARS=" + filepath.Join(localstackKit.dir(c.tools.dir), "jars")}, nil
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,14 +11,27 @@ import (
 // EnvFile is where clients look for a local cloud, in its state folder.
 const EnvFile = "local.env"
 
-// WriteEnv writes the state folder's local.env: a shell that sources it, and bin/slipway without it, use this cloud.
+// WriteEnv writes the state folder's local.env: a shell that sources it, and bin/slipway without it, use this cloud. Only the user who
+// started the cloud may read it.
 func (c *Cloud) WriteEnv(o Outputs) (string, error) {
 	path := filepath.Join(c.State, EnvFile)
-	temporary := path + ".new" // so that nobody reads half a file
-	if err := os.WriteFile(temporary, []byte(exports(c.Environ(o))), 0o644); err != nil {
-		return "", err
+	return path, writePrivate(path, []byte(exports(c.Environ(o))))
+}
+
+// writePrivate writes a file with mode 600, whatever was there before. Nobody reads half of it.
+func writePrivate(path string, text []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // with mode 600
+	if err != nil {
+		return err
 	}
-	return path, os.Rename(temporary, path)
+	_, err = temporary.Write(text)
+	if err = errors.Join(err, temporary.Close()); err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return err
 }
 
 // Environ is local.env's content for a child process, as os/exec wants it.

@@ -18,6 +18,10 @@ type record struct {
 	PID   int    `json:"pid"`
 	Start string `json:"start"` // as the system tells it; compared, never read
 	Port  int    `json:"port"`
+
+	// The account's own keys, made at random for each start. Clients find them in local.env.
+	AccessKey string `json:"access_key"`
+	SecretKey string `json:"secret_key"`
 }
 
 func recordFile(state string) string { return filepath.Join(state, "ministack.pid") }
@@ -39,7 +43,7 @@ func (r record) write(state string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(recordFile(state), append(text, '\n'), 0o644)
+	return writePrivate(recordFile(state), append(text, '\n'))
 }
 
 func (r record) alive() bool { return r.Start != "" && started(r.PID) == r.Start }

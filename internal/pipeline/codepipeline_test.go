@@ -89,9 +89,13 @@ func (a *app) job(id, parameters, artifact string, revision *string, token strin
 		inputs = append(inputs, map[string]any{"name": "Source", "revision": revision,
 			"location": map[string]any{"type": "S3", "s3Location": map[string]string{"bucketName": world.out.Bucket, "objectKey": artifact}}})
 	}
+	keys, err := world.cloud.Config().Credentials.Retrieve(a.t.Context())
+	if err != nil {
+		a.t.Fatal(err)
+	}
 	data := map[string]any{"inputArtifacts": inputs, "outputArtifacts": []any{},
 		"actionConfiguration": map[string]any{"configuration": map[string]string{"FunctionName": "slipway-codepipeline", "UserParameters": parameters}},
-		"artifactCredentials": map[string]string{"accessKeyId": "test", "secretAccessKey": "test", "sessionToken": "test"}}
+		"artifactCredentials": map[string]string{"accessKeyId": keys.AccessKeyID, "secretAccessKey": keys.SecretAccessKey, "sessionToken": keys.SessionToken}}
 	if token != "" {
 		data["continuationToken"] = token
 	}

@@ -1,8 +1,9 @@
 """Judges every call by its caller's role, as AWS does.
 
 MiniStack does so with AUTH=true: each function signs as its own role, signatures are checked, and identity and resource policies are
-evaluated. This module repairs the judgements that differ from AWS, refuses roles that a service may not assume, prints each refusal to
-the server's log, and records the calls.
+evaluated. This module repairs the judgements that differ from AWS, checks the signatures of the account's own keys too, which MiniStack
+takes unseen, with "test" and account numbers beside them, refuses roles that a service may not assume, prints each refusal to the
+server's log, and records the calls.
 
 SLIPWAY_CALLS names a file that gets one JSON line for each distinct call: who, action, resource, allowed.
 SLIPWAY_STAND_INS is a JSON list of [pattern, replacement] for resources: what a test makes under a name of its own is judged as
@@ -22,6 +23,7 @@ from ministack.services import iam, lambda_svc as functions, stepfunctions as ma
 
 MACHINE = "slipway"
 ALIAS = re.compile(r"^/[0-9-]+/functions/[^/]+/aliases/[^/]+$")
+OPEN = ("execute-api:Invoke", "lambda:InvokeFunctionUrl")  # may need no key; the method and the URL say so
 STREAMS = ("logs:CreateLogStream", "logs:GetLogEvents", "logs:PutLogEvents")
 
 stand_ins = [(re.compile(pattern), name) for pattern, name in json.loads(os.environ.get("SLIPWAY_STAND_INS", "[]"))]
@@ -87,6 +89,8 @@ def enforce(key, action, service, region, resource_arn="*", service_context=None
 
 
 def judge(inner, key, action, service, region, resource, context):
+    if not key and action in OPEN:
+        return None
     denied = inner(key, action, service, region, resource, context)
     who = caller(key)
     if who and not isinstance(denied, evaluator.AuthError):
@@ -149,6 +153,27 @@ def start(data, inner=machines._start_execution):
         return machines.error_response_json("AccessDeniedException", str(error), 400)
     return inner(data)
 
+
+pinning = contextvars.ContextVar("pinning", default=False)
+
+
+def own(key):
+    """Reports whether a key is the account's own: the one that this server was started with."""
+    return key == os.environ["AWS_ACCESS_KEY_ID"]
+
+
+def pin(*args, inner=evaluator.pin_signed_request, **kwargs):
+    """Keeps a request's signature to be checked, with the account's own keys too."""
+    token = pinning.set(True)
+    try:
+        return inner(*args, **kwargs)
+    finally:
+        pinning.reset(token)
+
+
+evaluator.is_root_access_key = sts.is_root_access_key = own
+evaluator._is_root_key = lambda key: own(key) and not pinning.get()
+evaluator.pin_signed_request = app.pin_signed_request = pin
 
 machines._start_execution = start
 runtime.execution_credentials = functions.execution_credentials = credentials

@@ -16,7 +16,8 @@ Ten things are changed, all from outside, so that the package on disk stays as i
   Lambda.TooManyRequestsException, as on AWS: MiniStack calls that Lambda.Unknown, which nobody retries;
 - a Retry's MaxDelaySeconds and JitterStrategy count;
 - CodeBuild's builds run (builds.py);
-- every call is judged by its caller's role as AWS judges it (roles.py).
+- every call is judged by its caller's role as AWS judges it (roles.py);
+- what pages of other sites send is refused (guard.py).
 """
 import fcntl
 import json
@@ -210,6 +211,16 @@ import roles  # noqa: E402,F401
 if os.environ.get("SLIPWAY_REQUESTS"):
     import record  # noqa: E402,F401
 
-from ministack.app import main  # noqa: E402
+import guard  # noqa: E402
+from ministack import app as server  # noqa: E402
 
-main()
+
+def reply(response, request_id, include_s3_id=False, wildcard_cors=True, inner=server._with_data_plane_headers):
+    """An answer of a function URL or an API, without MiniStack's leave for every page to read it."""
+    return inner(response, request_id, include_s3_id, False)
+
+
+server._with_data_plane_headers = reply
+server.app = guard.asgi(server.app)
+
+server.main()

@@ -190,7 +190,29 @@ def schedules_that_stop():
     RuleService.create_schedule_job = create
 
 
+def this_machine_only():
+    """What pages of other sites send is refused before anything else sees it (guard.py)."""
+    import guard
+    from localstack.aws.app import LocalstackAwsGateway
+
+    init = LocalstackAwsGateway.__init__
+
+    def refuse(chain, context, response):
+        why = guard.refusal(guard.single(context.request.headers.items()))
+        if why is not None:
+            response.status_code, response.data = 403, guard.REFUSED + why.encode("latin1", "replace") + b"\n"
+            response.headers["Content-Type"] = "text/plain; charset=utf-8"
+            chain.terminate()
+
+    def guarded(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        self.request_handlers.insert(0, refuse)
+
+    LocalstackAwsGateway.__init__ = guarded
+
+
 def apply(jars, java):
+    this_machine_only()
     functions_as_processes()
     dynamodb(jars, java)
     objects_of_its_own()
