@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -49,12 +50,34 @@ func (p *program) find(ctx context.Context) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, name := range []string{"SLIPWAY_API", "AWS_ENDPOINT_URL"} {
+		if text := vars[name]; text != "" && !loopback(text) {
+			return nil, fmt.Errorf("%s: %s is %q; want a URL of this machine, as http://127.0.0.1:4566: such a file may come with any repository. "+
+				"Another API is named by SLIPWAY_API in the environment", path, name, text)
+		}
+	}
+	for _, name := range []string{"AWS_PROFILE", "AWS_ACCESS_KEY_ID"} {
+		if text := p.env(name); text != "" && text != vars[name] {
+			fmt.Fprintf(p.err, "slipway: note: this is the local cloud of %s; %s doesn't count, because SLIPWAY_API is not set\n", path, name)
+			break
+		}
+	}
 	cfg := aws.Config{Region: vars["AWS_REGION"],
 		Credentials: credentials.NewStaticCredentialsProvider(vars["AWS_ACCESS_KEY_ID"], vars["AWS_SECRET_ACCESS_KEY"], vars["AWS_SESSION_TOKEN"])}
 	if endpoint := vars["AWS_ENDPOINT_URL"]; endpoint != "" {
 		cfg.BaseEndpoint = &endpoint
 	}
 	return newPlace(vars["SLIPWAY_API"], path, cfg)
+}
+
+// loopback reports whether a URL's host is this machine.
+func loopback(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func newPlace(text, from string, cfg aws.Config) (*place, error) {
