@@ -1,11 +1,13 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,7 +22,7 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 func (f *Fetcher) dialer(limits Limits) dialer {
 	d := &net.Dialer{Timeout: 10 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
 		at, err := netip.ParseAddrPort(address)
-		if err != nil || !f.public(at.Addr().Unmap()) {
+		if err != nil || !f.allowed(at.Addr()) {
 			return deploy.FieldErrorf("source.url", "leads to %s, where no git server may be", address)
 		}
 		return nil
@@ -34,16 +36,62 @@ func (f *Fetcher) dialer(limits Limits) dialer {
 	}
 }
 
-// metadataV6 is where EC2's metadata is besides its link-local address.
-var metadataV6 = netip.MustParseAddr("fd00:ec2::254")
+// Ranges that net/netip has no word for.
+var (
+	awsServices = netip.MustParsePrefix("fd00:ec2::/32")  // metadata, DNS, time and credentials of AWS, as 169.254.0.0/16 (EC2 User Guide, "Instance metadata")
+	thisNetwork = netip.MustParsePrefix("0.0.0.0/8")      // RFC 1122, section 3.2.1.3; Linux takes 0.0.0.0 for the machine itself
+	broadcast   = netip.MustParseAddr("255.255.255.255")  //
+	compatible  = netip.MustParsePrefix("::/96")          // RFC 4291, section 2.5.5.1
+	nat64       = netip.MustParsePrefix("64:ff9b::/96")   // RFC 6052, section 2.1
+	nat64Local  = netip.MustParsePrefix("64:ff9b:1::/48") // RFC 8215
+	sixToFour   = netip.MustParsePrefix("2002::/16")      // RFC 3056
+	teredo      = netip.MustParsePrefix("2001::/32")      // RFC 4380, section 4
+	isatap      = []byte{0, 0, 0x5e, 0xfe}                // RFC 5214, section 6.1: bytes 8 to 11, the universal bit aside
+)
 
-// public tells whether a git server may be at an address. Private networks are fine: a function is in one only where its owner
-// put it there.
-func (f *Fetcher) public(a netip.Addr) bool {
-	if a.IsLoopback() {
+// allowed reports whether a git server may be at an address, and at each IPv4 address that an IPv6 address holds. Private networks are
+// fine: a function is in one only where its owner put it there.
+func (f *Fetcher) allowed(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	return f.allowedAsIs(a) && !slices.ContainsFunc(inside(a), func(v4 netip.Addr) bool { return !f.allowedAsIs(v4) })
+}
+
+func (f *Fetcher) allowedAsIs(a netip.Addr) bool {
+	switch {
+	case a.IsLoopback():
 		return f.Local
+	case !a.IsValid(), a.IsLinkLocalUnicast(), a.IsUnspecified(), a.IsMulticast():
+		return false
 	}
-	return a.IsValid() && !a.IsLinkLocalUnicast() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsInterfaceLocalMulticast() && a != metadataV6
+	return !awsServices.Contains(a) && !thisNetwork.Contains(a) && a != broadcast
+}
+
+// inside returns the IPv4 addresses that an IPv6 address may lead to: by a gateway that translates, or through a tunnel.
+func inside(a netip.Addr) []netip.Addr {
+	if !a.Is6() || a.IsLoopback() || a.IsUnspecified() {
+		return nil
+	}
+	b := a.As16()
+	at := func(i, j, k, l int) netip.Addr { return netip.AddrFrom4([4]byte{b[i], b[j], b[k], b[l]}) }
+	switch {
+	case compatible.Contains(a), nat64.Contains(a), bytes.Equal([]byte{b[8] &^ 2, b[9], b[10], b[11]}, isatap):
+		return []netip.Addr{at(12, 13, 14, 15)}
+	case nat64Local.Contains(a): // by a prefix of 48 or of 96 bits (RFC 6052, section 2.2); the other place is zero then
+		short, long := at(6, 7, 9, 10), at(12, 13, 14, 15)
+		if long.IsUnspecified() {
+			return []netip.Addr{short}
+		}
+		if short.IsUnspecified() {
+			return []netip.Addr{long}
+		}
+		return []netip.Addr{short, long}
+	case sixToFour.Contains(a):
+		return []netip.Addr{at(2, 3, 4, 5)}
+	case teredo.Contains(a): // the server's, and the client's with its bits turned over
+		client := [4]byte{^b[12], ^b[13], ^b[14], ^b[15]}
+		return []netip.Addr{at(4, 5, 6, 7), netip.AddrFrom4(client)}
+	}
+	return nil
 }
 
 // restless is a connection that ends when nothing moves on it.
