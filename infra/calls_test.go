@@ -24,6 +24,7 @@ var unneeded = []struct{ who, action, resource, why string }{
 	{"slipway-*", "lambda:*", "*:function:slipway-shop:*", "AWS judges a call with a qualifier on the version's or alias's own ARN; of ours only GetFunctionConfiguration has one, " +
 		"and a statement's actions share its resources"},
 	{"slipway-settle", "lambda:GetFunctionConfiguration", "*:function:slipway-shop", "as before, the other way round: Settle reads versions alone"},
+	{"slipway-*", "s3:GetObject", "*/fetched/*", "any stage's script may be of a commit that Slipway fetched"},
 	{"slipway-s*", "logs:CreateLogStream", "*:log-group:/slipway/deployments:*", "Shift and Settle print into the stream that an earlier stage made, unless theirs is the first output"},
 	{"slipway-builds", "secretsmanager:GetSecretValue", "*:secret:slipway/*", "tests of builds keep their secret as a parameter; operators have the choice"},
 	{"slipway-*", "ssm:GetParameter", "*:parameter/slipway-own/*", "tests keep git's and channels' tokens as secrets; operators have the choice"},

@@ -4,6 +4,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -91,10 +92,10 @@ func summaryExcept(key string, attributes ...string) *[]*string {
 	return &kept
 }
 
-// newBucket holds sources/ and artifacts/, of which nothing expires by itself: a rollback may need any release. Their keys are
+// newBucket holds sources/, fetched/ and artifacts/, of which nothing expires by itself: a rollback may need any release. Their keys are
 // written once, so that there is nothing for versioning to keep. What deployments take to CodeBuild, jobs/, goes after a month.
 func newBucket(scope constructs.Construct, s Settings) awss3.Bucket {
-	return awss3.NewBucket(scope, jsii.String("Bucket"), &awss3.BucketProps{
+	bucket := awss3.NewBucket(scope, jsii.String("Bucket"), &awss3.BucketProps{
 		Encryption:        awss3.BucketEncryption_S3_MANAGED,
 		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
 		EnforceSSL:        jsii.Bool(true),
@@ -104,6 +105,26 @@ func newBucket(scope constructs.Construct, s Settings) awss3.Bucket {
 		}, {
 			Prefix: jsii.String("jobs/"), Expiration: awscdk.Duration_Days(jsii.Number(30)),
 		}},
+	})
+	bucket.AddToResourcePolicy(writeOnce(bucket))
+	return bucket
+}
+
+// writeOnce has S3 refuse each write over a bundle or an artifact, whoever asks: what was tested is what is deployed. Parts of a
+// multipart upload can't say If-None-Match, its completion can (S3 User Guide, "Enforce conditional writes").
+func writeOnce(bucket awss3.Bucket) awsiam.PolicyStatement {
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String("WriteOnce"),
+		Effect:     awsiam.Effect_DENY,
+		Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()},
+		Actions:    jsii.Strings("s3:PutObject"),
+		Resources: &[]*string{
+			bucket.ArnForObjects(jsii.String("sources/*")), bucket.ArnForObjects(jsii.String("fetched/*")), bucket.ArnForObjects(jsii.String("artifacts/*")),
+		},
+		Conditions: &map[string]any{
+			"Null": map[string]string{"s3:if-none-match": "true"},
+			"Bool": map[string]string{"s3:ObjectCreationOperation": "true"},
+		},
 	})
 }
 

@@ -87,7 +87,7 @@ func mayCommit(r *resources) []awsiam.PolicyStatement {
 
 // launching is what turning a push into deployments takes.
 func (r *resources) launching() []awsiam.PolicyStatement {
-	return append(r.findSource(), r.records(), allow(r.table, "dynamodb:Query"), allow(r.machine, "states:StartExecution"))
+	return append(r.findSource(r.uploaded), r.records(), allow(r.table, "dynamodb:Query"), allow(r.machine, "states:StartExecution"))
 }
 
 // events adds the alarm on events that nobody could process.

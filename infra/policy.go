@@ -14,7 +14,8 @@ type resources struct {
 	runner                              string
 	table, indexes, bucket, bus, output []*string
 	flags                               []*string
-	sources, artifacts                  []*string
+	uploaded, fetched, sources          []*string // sources are both
+	artifacts                           []*string
 	jobs, results                       []*string
 	handovers, cancels                  []*string
 	secrets, parameters                 []*string // of scripts
@@ -30,7 +31,9 @@ func newResources(stack awscdk.Stack, s Settings, d *data) *resources {
 	r.flags = []*string{d.flags.TableArn()}
 	r.indexes = []*string{join(d.deployments.TableArn(), "/index/*")}
 	r.bucket = []*string{d.bucket.BucketArn()}
-	r.sources = []*string{d.bucket.ArnForObjects(jsii.String("sources/*"))}
+	r.uploaded = []*string{d.bucket.ArnForObjects(jsii.String("sources/*"))}
+	r.fetched = []*string{d.bucket.ArnForObjects(jsii.String("fetched/*"))}
+	r.sources = append(r.uploaded[:1:1], r.fetched...)
 	r.artifacts = []*string{d.bucket.ArnForObjects(jsii.String("artifacts/*"))}
 	r.jobs = []*string{d.bucket.ArnForObjects(jsii.String("jobs/*"))}
 	r.handovers = []*string{d.bucket.ArnForObjects(jsii.String("jobs/*/deployment.json"))}
@@ -94,13 +97,13 @@ func (r *resources) places() awsiam.PolicyStatement {
 func (r *resources) switches() awsiam.PolicyStatement { return allow(r.flags, readWrite...) }
 
 // findSource tells a bundle that is missing from one that is forbidden: without ListBucket S3 answers 403 for both.
-func (r *resources) findSource() []awsiam.PolicyStatement {
-	return []awsiam.PolicyStatement{allow(r.sources, "s3:GetObject"), allow(r.bucket, "s3:ListBucket")}
+func (r *resources) findSource(bundles []*string) []awsiam.PolicyStatement {
+	return []awsiam.PolicyStatement{allow(bundles, "s3:GetObject"), allow(r.bucket, "s3:ListBucket")}
 }
 
 // scripts is what running a commit's script takes: its bundle, its secrets, a place for its output.
 func (r *resources) scripts() []awsiam.PolicyStatement {
-	return append(r.findSource(),
+	return append(r.findSource(r.sources),
 		allow(r.output, writeLogs...),
 		allow(r.parameters, "ssm:GetParameter"),
 		allow(r.secrets, "secretsmanager:GetSecretValue"))
@@ -124,12 +127,12 @@ func (r *resources) onTargets(actions ...string) []awsiam.PolicyStatement {
 }
 
 func mayPrepare(r *resources) []awsiam.PolicyStatement {
-	return append(r.findSource(), r.records(), allow(r.handovers, "s3:PutObject"))
+	return append(r.findSource(r.sources), r.records(), allow(r.handovers, "s3:PutObject"))
 }
 
 // mayFetch has no way to the objects of a bundle but to look whether it is there, and to store one.
 func mayFetch(r *resources) []awsiam.PolicyStatement {
-	return concat(r.findSource(), r.pulling(), r.loggingIn(), []awsiam.PolicyStatement{r.records(), allow(r.sources, "s3:PutObject")})
+	return concat(r.findSource(r.fetched), r.pulling(), r.loggingIn(), []awsiam.PolicyStatement{r.records(), allow(r.fetched, "s3:PutObject")})
 }
 
 // loggingIn reads what Slipway itself shows to git servers and to notifications' channels. No function that runs scripts may.
@@ -183,12 +186,12 @@ func maySettle(r *resources) []awsiam.PolicyStatement {
 
 // mayAnswerPipelines reads no artifact by its own rights: each job brings the credentials for its own.
 func mayAnswerPipelines(r *resources) []awsiam.PolicyStatement {
-	return append(r.findSource(), r.records(), allow(r.sources, "s3:PutObject"), allow(r.machine, "states:StartExecution"),
+	return append(r.findSource(r.fetched), r.records(), allow(r.fetched, "s3:PutObject"), allow(r.machine, "states:StartExecution"),
 		allow([]*string{jsii.String("*")}, "codepipeline:PutJobSuccessResult", "codepipeline:PutJobFailureResult"))
 }
 
 func mayServeAPI(r *resources) []awsiam.PolicyStatement {
-	return append(r.findSource(), r.records(),
+	return append(r.findSource(r.uploaded), r.records(),
 		allow(append(r.table, r.indexes...), "dynamodb:Query"),
 		allow(r.flags, append([]string{"dynamodb:Query", "dynamodb:BatchWriteItem"}, readWrite...)...),
 		allow(r.machine, "states:StartExecution", "states:SendTaskFailure"), // a cancel ends the wait for a turn

@@ -15,7 +15,7 @@ import (
 var named = regexp.MustCompile(`^(` + strings.Join([]string{
 	`\$\{[A-Za-z0-9]+\.Arn\}`,                                                          // of this stack
 	`\$\{DataDeployments[A-F0-9]+\.Arn\}/index/\*`,                                     // the table's indexes
-	`\$\{DataBucket[A-F0-9]+\.Arn\}(/sources|/artifacts|/jobs)/\*`,                     // a folder of the bucket
+	`\$\{DataBucket[A-F0-9]+\.Arn\}(/sources|/fetched|/artifacts|/jobs)/\*`,            // a folder of the bucket
 	`\$\{DataBucket[A-F0-9]+\.Arn\}/jobs/\*/(deployment\.json|result\.json|cancelled)`, // what one side writes of a job
 	`arn:\$\{AWS::Partition\}:s3:::\S+/[0-9a-f]{64}\.zip`,                              // the runner's own code
 	here("logs", `log-group:/(aws/lambda|aws/codebuild|slipway)/[a-z-]+:\*`),           // one group's streams

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -18,6 +19,7 @@ type deployOptions struct {
 	*program
 	app, environment, ref, branch string
 	force, wait, rebuild          bool
+	takeUploaded                  bool
 	repairs, why                  string
 }
 
@@ -60,6 +62,7 @@ A dirty environment takes no commit but one that --repairs it.`,
 	flags.StringVar(&opts.branch, "branch", "", "the branch that the commit is on (default as above)")
 	flags.BoolVar(&opts.force, "force", false, "skip the tests")
 	flags.BoolVar(&opts.rebuild, "rebuild", false, "build it anew, whatever was built of the commit")
+	flags.BoolVar(&opts.takeUploaded, "take-uploaded", false, "deploy the commit's bundle that was uploaded first, though yours differs")
 	flags.BoolVar(&opts.wait, "wait", false, "show the progress; exit 3 when it doesn't succeed")
 	flags.StringVar(&opts.repairs, "repairs", "", "deploy to the environment that this deployment left dirty")
 	flags.StringVar(&opts.why, "why", "", "the reason for --repairs, kept on the record")
@@ -108,11 +111,13 @@ func (o *deployOptions) run(ctx context.Context) error {
 	if err := o.checkConfig(ctx, commit); err != nil {
 		return err
 	}
-	if err := o.bring(ctx, c, a, commit, pushed); err != nil {
+	digest, err := o.bring(ctx, c, a, commit, pushed)
+	if err != nil {
 		return err
 	}
 
-	request := api.DeploymentRequest{App: a.Name, Environment: environment, CommitSHA: commit.SHA, Branch: commit.Branch, Force: o.force, Rebuild: o.rebuild}
+	request := api.DeploymentRequest{App: a.Name, Environment: environment, CommitSHA: commit.SHA, Branch: commit.Branch, Force: o.force, Rebuild: o.rebuild,
+		SourceSHA256: digest}
 	var d deploy.Deployment
 	if o.repairs != "" {
 		err = o.repair(ctx, c, request, &d)
@@ -120,9 +125,18 @@ func (o *deployOptions) run(ctx context.Context) error {
 		err = c.create(ctx, "/v1/deployments", request, &d)
 	}
 	if err != nil {
-		return err
+		return explainBundle(err)
 	}
 	return o.started(ctx, c, &d, o.wait)
+}
+
+// explainBundle says what to do if another bundle of the commit was uploaded first.
+func explainBundle(err error) error {
+	var p problem
+	if !errors.As(err, &p) || p.Status != http.StatusConflict || p.Field != "source_sha256" {
+		return err
+	}
+	return fmt.Errorf("%w; another version of slipway may have packed it, or somebody another content: --take-uploaded deploys what was uploaded first", err)
 }
 
 // checkConfig warns of a commit whose slipway.yaml has another name: its scripts would not run.
@@ -137,16 +151,20 @@ func (o *deployOptions) checkConfig(ctx context.Context, commit source.Commit) e
 	return nil
 }
 
-// bring uploads the commit, or where the app's commits are fetched, only says where it isn't pushed.
-func (o *deployOptions) bring(ctx context.Context, c *client, a *deploy.App, commit source.Commit, pushed bool) error {
+// bring uploads the commit and returns the SHA-256 that its bundle has to have, in hex; "" takes any. Where the app's commits are
+// fetched, it only says if this one isn't pushed.
+func (o *deployOptions) bring(ctx context.Context, c *client, a *deploy.App, commit source.Commit, pushed bool) (digest string, err error) {
 	if a.Source.Uploaded() {
-		_, err := o.upload(ctx, c.place, a, commit.SHA)
-		return err
+		digest, err = o.upload(ctx, c.place, a, commit.SHA)
+		if o.takeUploaded {
+			digest = ""
+		}
+		return digest, err
 	}
 	if !pushed {
 		fmt.Fprintf(o.err, "No branch of a remote is known here to have %s. %s fetches its commits: push it first.\n", deploy.ShortCommit(commit.SHA), a.Name)
 	}
-	return nil
+	return "", nil
 }
 
 // started shows a deployment that has begun, and waits for its end where that is wanted.

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +92,7 @@ func (s *site) putObject(w http.ResponseWriter, r *http.Request) {
 	}
 	s.bucket[key] = r.Header
 	part := strings.Split(strings.TrimSuffix(key, ".tar.gz"), "/") // sources/<app>/<commit>
-	s.Upload(part[1], part[2])
+	s.UploadAs(part[1], part[2], r.Header.Get("X-Amz-Meta-Sha256"))
 }
 
 // signed signs the request once more, as the caller would have, and compares.
@@ -141,6 +142,10 @@ func cloudCommand(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
 	case "plan":
 		s.Plan(args[1:]...)
+	case "print": // what a script prints, with Go's escapes
+		text, err := strconv.Unquote(`"` + args[2] + `"`)
+		ts.Check(err)
+		s.Print(args[1], text)
 	case "local":
 		text := fmt.Sprintf("# a local cloud\nexport AWS_ENDPOINT_URL=%s\nexport AWS_REGION='us-east-1'\nexport AWS_ACCESS_KEY_ID=test\n"+
 			"export AWS_SECRET_ACCESS_KEY=\"secret\"\nexport SLIPWAY_API=%s\n", s.URL, s.URL+stage)
@@ -151,6 +156,14 @@ func cloudCommand(ts *testscript.TestScript, _ bool, args []string) {
 		fmt.Fprintln(ts.Stdout(), len(s.bucket), "objects")
 		for key, header := range s.bucket {
 			fmt.Fprintln(ts.Stdout(), key, len(header.Get("X-Amz-Meta-Sha256")))
+		}
+	case "bundles": // somebody else's with another SHA-256 are there instead, or again those that were uploaded
+		for key, header := range s.bucket {
+			part, sum := strings.Split(strings.TrimSuffix(key, ".tar.gz"), "/"), header.Get("X-Amz-Meta-Sha256")
+			if len(args) > 1 {
+				sum = strings.Repeat(args[1], len(sum))
+			}
+			s.UploadAs(part[1], part[2], sum)
 		}
 	default:
 		ts.Fatalf("cloud %s?", args[0])

@@ -122,6 +122,7 @@ func (o *deployOptions) repair(ctx context.Context, c *client, r api.DeploymentR
 	if dirty.App != r.App || dirty.Environment != r.Environment {
 		return fmt.Errorf("%s is a deployment of %s to %s, not of %s to %s", dirty.ID, dirty.App, dirty.Environment, r.App, r.Environment)
 	}
-	in := api.RepairDeploymentRequest{Why: o.why, CommitSHA: r.CommitSHA, Branch: r.Branch, Force: r.Force, Rebuild: r.Rebuild, Metadata: r.Metadata}
+	in := api.RepairDeploymentRequest{Why: o.why, CommitSHA: r.CommitSHA, Branch: r.Branch, Force: r.Force, Rebuild: r.Rebuild, Metadata: r.Metadata,
+		SourceSHA256: r.SourceSHA256}
 	return c.create(ctx, "/v1/deployments/"+o.repairs+"/repair/deployment", in, d)
 }

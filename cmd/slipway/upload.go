@@ -22,42 +22,44 @@ import (
 // uploadTimeout bounds the bundle's way to S3.
 const uploadTimeout = 10 * time.Minute
 
-// upload bundles a commit and puts it where the app's bundles are. One that is there already is the same.
-func (p *program) upload(ctx context.Context, at *place, a *deploy.App, ref string) (_ source.Commit, err error) {
+// upload bundles a commit, puts it where the app's bundles are, and returns the bundle's SHA-256 in hex. A bundle of the commit that is
+// there already stays; the API compares it.
+func (p *program) upload(ctx context.Context, at *place, a *deploy.App, ref string) (digest string, err error) {
 	f, err := os.CreateTemp("", "slipway-*.tar.gz")
 	if err != nil {
-		return source.Commit{}, err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
 	sum := sha256.New()
 	commit, err := source.Pack(ctx, p.dir, ref, io.MultiWriter(f, sum))
 	if err != nil {
-		return commit, err
+		return "", err
 	}
 	if err := p.check(f); err != nil {
-		return commit, err
+		return "", err
 	}
 	if a.Source.Bucket == "" {
-		return commit, fmt.Errorf("the API doesn't say where bundles of %s go", a.Name)
+		return "", fmt.Errorf("the API doesn't say where bundles of %s go", a.Name)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return commit, err
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
 	defer cancel()
-	key := "sources/" + a.Name + "/" + commit.SHA + ".tar.gz"
+	key := source.BundleKey(a.Name, commit.SHA)
+	digest = hex.EncodeToString(sum.Sum(nil))
 	_, err = s3.NewFromConfig(at.aws, pathStyle).PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &a.Source.Bucket, Key: &key, Body: f, IfNoneMatch: aws.String("*"), ContentType: aws.String("application/gzip"),
-		Metadata: map[string]string{"sha256": hex.EncodeToString(sum.Sum(nil))},
+		Metadata: map[string]string{"sha256": digest},
 	}, source.AtOnce)
 	var refused smithy.APIError
 	if errors.As(err, &refused) && refused.ErrorCode() == "PreconditionFailed" {
-		return commit, nil
+		return digest, nil
 	}
 	if err != nil {
-		return commit, fmt.Errorf("upload the commit: %w", err)
+		return "", fmt.Errorf("upload the commit: %w", err)
 	}
-	return commit, nil
+	return digest, nil
 }
 
 // check looks at a bundle as Slipway will, so that what it would refuse isn't uploaded, and says what the bundle lacks.

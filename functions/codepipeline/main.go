@@ -24,7 +24,7 @@ func main() {
 	w := &codepipeline.Worker{
 		Launcher: &launch.Launcher{Store: s, Sources: sources, Now: time.Now, Entropy: rand.Reader,
 			Machine: machine.NewStarter(sfn.NewFromConfig(e.AWS), e.Get("SLIPWAY_STATE_MACHINE_ARN"))},
-		Records: s, Bundles: sources,
+		Records: s, Bundles: sources.Fetched(),
 		Pipelines: codepipeline.New(client.NewFromConfig(e.AWS, func(o *client.Options) { o.BaseEndpoint = e.Endpoint("CODEPIPELINE") }), e.AWS),
 		Convert:   func(r io.ReaderAt, size int64, w io.Writer) error { return source.FromZip(r, size, source.Limits{}, w) },
 	}

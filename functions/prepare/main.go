@@ -24,6 +24,6 @@ func main() {
 		Find: func(r io.Reader, match func(string) bool) (string, error) {
 			return source.Find(r, source.Limits{}, match)
 		},
-		Sources: sources, Jobs: sources, Built: s, Runner: deploy.Runner(e.Get("SLIPWAY_RUNNER")),
+		Sources: sources, Fetched: sources.Fetched(), Jobs: sources, Built: s, Runner: deploy.Runner(e.Get("SLIPWAY_RUNNER")),
 	})
 }

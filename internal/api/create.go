@@ -18,6 +18,9 @@ type DeploymentRequest struct {
 	Force       bool           `json:"force_deployment,omitempty"` // skips the tests
 	Rebuild     bool           `json:"rebuild,omitempty"`          // builds anew, whatever was built of the commit
 	Metadata    map[string]any `json:"metadata,omitempty"`         // kept on the record, at most MaxMetadata bytes
+
+	// SourceSHA256 is the SHA-256 of the commit's bundle as it was uploaded, in hex: the deployment takes no other. "" takes what is there.
+	SourceSHA256 string `json:"source_sha256,omitempty"`
 }
 
 // Bounds on a request.
@@ -43,7 +46,7 @@ func (c *Control) createDeployment(r *http.Request) (int, any, error) {
 	}
 	return launched(c.launcher().Deploy(r.Context(), launch.Request{
 		App: in.App, Environment: in.Environment, CommitSHA: in.CommitSHA, Branch: in.Branch, Force: in.Force, Rebuild: in.Rebuild,
-		Metadata: in.Metadata, Once: once,
+		SourceSHA256: in.SourceSHA256, Metadata: in.Metadata, Once: once,
 	}))
 }
 
@@ -69,6 +72,9 @@ func (in *DeploymentRequest) validate() error {
 		return deploy.FieldErrorf("commit_sha", "is missing")
 	case !deploy.ValidCommit(in.CommitSHA):
 		return deploy.FieldErrorf("commit_sha", "%q is not a commit; want 40 of 0-9 and a-f", deploy.Cut(in.CommitSHA, 80))
+	}
+	if in.SourceSHA256 != "" && !deploy.ValidSHA256(in.SourceSHA256) {
+		return deploy.FieldErrorf("source_sha256", "%q is not a SHA-256; want 64 of 0-9 and a-f", deploy.Cut(in.SourceSHA256, 80))
 	}
 	if err := deploy.CheckBranch(in.Branch); err != nil {
 		return err

@@ -42,6 +42,8 @@ type RepairDeploymentRequest struct {
 	Force     bool           `json:"force_deployment,omitempty"`
 	Rebuild   bool           `json:"rebuild,omitempty"`
 	Metadata  map[string]any `json:"metadata,omitempty"`
+
+	SourceSHA256 string `json:"source_sha256,omitempty"` // as in a DeploymentRequest
 }
 
 // repairActions are the ways out of a dirty environment. Each is a route of its own, so that IAM can give out one and not another.
@@ -188,13 +190,14 @@ func (c *Control) repairByDeployment(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	request := DeploymentRequest{App: d.App, Environment: d.Environment, CommitSHA: in.CommitSHA, Branch: in.Branch, Force: in.Force, Rebuild: in.Rebuild, Metadata: in.Metadata}
+	request := DeploymentRequest{App: d.App, Environment: d.Environment, CommitSHA: in.CommitSHA, Branch: in.Branch, Force: in.Force, Rebuild: in.Rebuild, Metadata: in.Metadata,
+		SourceSHA256: in.SourceSHA256}
 	if err := request.validate(); err != nil {
 		return 0, nil, err
 	}
 	return launched(c.launcher().Deploy(r.Context(), launch.Request{
 		App: d.App, Environment: d.Environment, CommitSHA: in.CommitSHA, Branch: in.Branch, Force: in.Force, Rebuild: in.Rebuild, Metadata: in.Metadata, Once: again,
-		Repairing: &deploy.Repair{Of: d.ID, By: callerOf(r.Context()), Why: in.Why},
+		SourceSHA256: in.SourceSHA256, Repairing: &deploy.Repair{Of: d.ID, By: callerOf(r.Context()), Why: in.Why},
 	}))
 }
 

@@ -101,67 +101,67 @@ func (w *Worker) deployment(ctx context.Context, job *events.CodePipelineJob) (*
 	if d, err := w.Launcher.Repeated(ctx, o); d != nil || err != nil {
 		return d, err
 	}
-	commit, err := w.commit(ctx, job, p)
+	commit, bundle, err := w.commit(ctx, job, p)
 	if err != nil {
 		return nil, err
 	}
-	return w.Launcher.Deploy(ctx, launch.Request{App: p.App, Environment: p.Environment, CommitSHA: commit, Branch: p.Branch, Force: p.Force,
+	return w.Launcher.Deploy(ctx, launch.Request{App: p.App, Environment: p.Environment, CommitSHA: commit, Branch: p.Branch, Force: p.Force, Source: bundle,
 		Metadata: map[string]any{"started_by": "codepipeline", "job": job.ID}, Once: o})
 }
 
 // commit finds out which commit the job is about, and stores the artifact as its bundle where the app's commits are uploaded. Its id
 // is the one among the parameters, else the artifact's revision; else, since a pipeline need not begin with git, the first 40 digits
-// of the bundle's SHA-256, which is the same for the same content.
-func (w *Worker) commit(ctx context.Context, job *events.CodePipelineJob, p Parameters) (string, error) {
+// of the bundle's SHA-256, which is the same for the same content. The bundle is nil where the app's commits are fetched.
+func (w *Worker) commit(ctx context.Context, job *events.CodePipelineJob, p Parameters) (id string, bundle *deploy.Bundle, err error) {
 	app, err := w.Launcher.App(ctx, p.App)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	artifacts := job.Data.InputArtifacts
-	id := p.CommitSHA
+	id = p.CommitSHA
 	if id == "" && len(artifacts) == 1 {
 		id = revision(artifacts[0])
 	}
 	if !app.Source.Uploaded() {
 		if id == "" {
-			return "", deploy.FieldErrorf("commit_sha", `is missing, and app %q fetches its commits by it; want "#{SourceVariables.CommitId}" or the like`, p.App)
+			return "", nil, deploy.FieldErrorf("commit_sha", `is missing, and app %q fetches its commits by it; want "#{SourceVariables.CommitId}" or the like`, p.App)
 		}
-		return id, nil
+		return id, nil, nil
 	}
 	if len(artifacts) != 1 {
-		return "", deploy.FieldErrorf("inputArtifacts", "%d of them; want one, the source", len(artifacts))
+		return "", nil, deploy.FieldErrorf("inputArtifacts", "%d of them; want one, the source", len(artifacts))
 	}
 	return w.store(ctx, job, p.App, id)
 }
 
 // store makes the artifact the commit's bundle.
-func (w *Worker) store(ctx context.Context, job *events.CodePipelineJob, app, id string) (_ string, err error) {
+func (w *Worker) store(ctx context.Context, job *events.CodePipelineJob, app, id string) (_ string, _ *deploy.Bundle, err error) {
 	archive, err := temporary()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer archive.drop(&err)
-	bundle, err := temporary()
+	packed, err := temporary()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	defer bundle.drop(&err)
+	defer packed.drop(&err)
 	if err := w.Pipelines.Download(ctx, job, job.Data.InputArtifacts[0], archive.File); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	size, err := archive.Seek(0, io.SeekEnd)
 	if err != nil {
-		return "", deploy.Errorf(deploy.Internal, "codepipeline", "%w", err)
+		return "", nil, deploy.Errorf(deploy.Internal, "codepipeline", "%w", err)
 	}
 	sum := sha256.New()
-	if err := w.Convert(archive, size, io.MultiWriter(bundle, sum)); err != nil {
-		return "", err
+	if err := w.Convert(archive, size, io.MultiWriter(packed, sum)); err != nil {
+		return "", nil, err
 	}
 	if id == "" {
 		id = hex.EncodeToString(sum.Sum(nil))[:40]
 	}
-	_, err = w.Bundles.PutBundle(ctx, app, id, bundle.File)
-	return id, err
+	bundle, err := w.Bundles.PutBundle(ctx, app, id, packed.File)
+	return id, bundle, err
 }
 
 // file is a temporary one.

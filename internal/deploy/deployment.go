@@ -126,6 +126,13 @@ type Bundle struct {
 	SHA256 string `json:"sha256"` // hex, of the gzipped file
 }
 
+// FetchedPrefix begins the keys of bundles that Slipway's own functions made, of a git server's commit or a pipeline's artifact. Nobody
+// else may write there, unlike under sources/, where people upload.
+const FetchedPrefix = "fetched/"
+
+// Fetched reports whether one of Slipway's own functions made the bundle.
+func (b *Bundle) Fetched() bool { return strings.HasPrefix(b.Key, FetchedPrefix) }
+
 // Release is a commit's artifacts, built once.
 type Release struct {
 	App       string     `json:"app"`
@@ -134,6 +141,9 @@ type Release struct {
 	BuiltBy   string     `json:"built_by"` // deployment
 	BuiltAt   time.Time  `json:"built_at"`
 	TestedBy  string     `json:"tested_by,omitempty"` // deployment whose tests passed before it was built; "" where they were skipped
+
+	// SourceSHA256 is the digest of the bundle that it was tested and built of; "" in records from before this was kept.
+	SourceSHA256 string `json:"source_sha256,omitempty"`
 
 	// BuildVariables is the digest of the app's build_variables that it was built with; "" for none.
 	BuildVariables string `json:"build_variables,omitempty"`
@@ -213,6 +223,7 @@ const (
 var (
 	idPattern  = lazily(`^deploy-\d{8}-\d{9}-[a-z2-7]{8}$`)
 	shaPattern = lazily(`^[0-9a-f]{40}$`)
+	sumPattern = lazily(`^[0-9a-f]{64}$`)
 	base32ID   = base32.StdEncoding.WithPadding(base32.NoPadding)
 )
 
@@ -238,6 +249,9 @@ func ValidID(id string) bool { return idPattern(id) }
 
 // ValidCommit tells whether sha is a full, lower-case commit id.
 func ValidCommit(sha string) bool { return shaPattern(sha) }
+
+// ValidSHA256 reports whether sum is a SHA-256 in lower-case hex.
+func ValidSHA256(sum string) bool { return sumPattern(sum) }
 
 // ShortCommit is what people read: the first eight characters.
 func ShortCommit(sha string) string { return sha[:min(8, len(sha))] }

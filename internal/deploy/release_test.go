@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -28,6 +29,36 @@ func TestTakes(t *testing.T) {
 		d := &deploy.Deployment{ID: "me", Variables: c.variables, Rebuild: c.rebuild}
 		if ok, why := d.Takes(c.release); ok != c.ok || why != c.why {
 			t.Errorf("%s: %v, %q; want %v, %q", name, ok, why, c.ok, c.why)
+		}
+	}
+}
+
+// TestCheckSource: an uploaded bundle that isn't the one of the commit's release is refused; one that Slipway made is built anew.
+func TestCheckSource(t *testing.T) {
+	release := &deploy.Release{BuiltBy: "x", SourceSHA256: "1"}
+	for name, c := range map[string]struct {
+		source  *deploy.Bundle
+		rebuild bool
+		release *deploy.Release
+		refused bool
+		takes   bool
+	}{
+		"nothing was built":         {&deploy.Bundle{Key: "sources/shop/c", SHA256: "2"}, false, nil, false, false},
+		"the same bundle":           {&deploy.Bundle{Key: "sources/shop/c", SHA256: "1"}, false, release, false, true},
+		"another upload":            {&deploy.Bundle{Key: "sources/shop/c", SHA256: "2"}, false, release, true, true},
+		"another upload, rebuilt":   {&deploy.Bundle{Key: "sources/shop/c", SHA256: "2"}, true, release, false, false},
+		"Slipway's own":             {&deploy.Bundle{Key: "fetched/shop/c", SHA256: "2"}, false, release, false, false},
+		"a release from long ago":   {&deploy.Bundle{Key: "sources/shop/c", SHA256: "2"}, false, &deploy.Release{BuiltBy: "x"}, false, true},
+		"a record without a digest": {&deploy.Bundle{Key: "sources/shop/c"}, false, release, false, true},
+		"a record without a source": {nil, false, release, false, true},
+	} {
+		d := &deploy.Deployment{ID: "me", CommitSHA: "c", Source: c.source, Rebuild: c.rebuild}
+		err := d.CheckSource(c.release)
+		if ok, _ := d.Takes(c.release); (err != nil) != c.refused || ok != c.takes {
+			t.Errorf("%s: %v, takes it: %v", name, err, ok)
+		}
+		if c.refused && (deploy.KindOf(err) != deploy.Conflict || !strings.Contains(err.Error(), "has SHA-256 2, and its release by x was tested and built of 1")) {
+			t.Errorf("%s: %s %v", name, deploy.KindOf(err), err)
 		}
 	}
 }

@@ -54,8 +54,14 @@ type Request struct {
 	Force       bool // skips the tests
 	Rebuild     bool // builds anew, whatever was built of the commit
 	Metadata    map[string]any
-	Once        Once
-	Repairing   *deploy.Repair // lets it into a dirty environment; nil for every other deployment
+
+	// SourceSHA256 is what the uploader says of the commit's bundle, in hex; "" is whatever is there. Source is the bundle itself, which
+	// Slipway has made of a pipeline's artifact; nil for every other request.
+	SourceSHA256 string
+	Source       *deploy.Bundle
+
+	Once      Once
+	Repairing *deploy.Repair // lets it into a dirty environment; nil for every other deployment
 }
 
 // Deploy launches a request, where the app's owner and the state of the environment allow it. A request that came before
@@ -75,7 +81,7 @@ func (l *Launcher) Deploy(ctx context.Context, r Request) (*deploy.Deployment, e
 	if err := branchAllowed(r, settings); err != nil {
 		return nil, err
 	}
-	bundle, err := l.bundle(ctx, app, r.CommitSHA)
+	bundle, err := l.bundle(ctx, app, r)
 	if err != nil {
 		return nil, err
 	}
@@ -113,16 +119,29 @@ func branchAllowed(r Request, s *deploy.Settings) error {
 }
 
 // bundle finds the commit's source, where somebody has to upload it. Else it is fetched later.
-func (l *Launcher) bundle(ctx context.Context, app *deploy.App, commit string) (*deploy.Bundle, error) {
-	if !app.Source.Uploaded() {
+func (l *Launcher) bundle(ctx context.Context, app *deploy.App, r Request) (*deploy.Bundle, error) {
+	switch {
+	case r.Source != nil:
+		return r.Source, nil
+	case !app.Source.Uploaded() && r.SourceSHA256 != "":
+		return nil, deploy.FieldErrorf("source_sha256", "is of an uploaded bundle, and app %q fetches its commits from a git server; leave it out", app.Name)
+	case !app.Source.Uploaded():
 		return nil, nil
 	}
-	b, err := l.Sources.Stat(ctx, app.Name, commit)
+	b, err := l.Sources.Stat(ctx, app.Name, r.CommitSHA)
 	if deploy.KindOf(err) == deploy.NotFound {
 		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "commit_sha",
-			Err: fmt.Errorf("no bundle of commit %s was uploaded for app %q", commit, app.Name)}
+			Err: fmt.Errorf("no bundle of commit %s was uploaded for app %q", r.CommitSHA, app.Name)}
 	}
-	return b, err
+	if err != nil || r.SourceSHA256 == "" {
+		return b, err
+	}
+	if b.SHA256 != "" && b.SHA256 != r.SourceSHA256 {
+		return nil, &deploy.Error{Kind: deploy.Conflict, Field: "source_sha256",
+			Err: fmt.Errorf("the bundle of commit %s that was uploaded first has SHA-256 %s, not %s, and it stays", r.CommitSHA, b.SHA256, r.SourceSHA256)}
+	}
+	b.SHA256 = r.SourceSHA256 // Prepare compares the content with it
+	return b, nil
 }
 
 // admissible refuses a deployment to a dirty environment, and says how to repair that; and one that repairs what isn't dirty. It

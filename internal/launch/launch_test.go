@@ -56,6 +56,50 @@ func count(t *testing.T, c *apitest.Cloud) int {
 	return len(all)
 }
 
+// TestSourceSHA256: a caller who says which bundle it uploaded gets that one or none, and the record has its digest.
+func TestSourceSHA256(t *testing.T) {
+	l, c, _ := world(t)
+	mine, other := strings.Repeat("1", 64), strings.Repeat("2", 64)
+	git := &deploy.App{Name: "git", Source: deploy.Source{Type: deploy.SourceGit, URL: "https://git.test/shop.git"},
+		Environments: map[string]deploy.Settings{"production": {Target: deploy.Target{Type: deploy.TargetScript}, URL: "https://shop.test"}}}
+	if err := c.PutApp(t.Context(), git); err != nil {
+		t.Fatal(err)
+	}
+	for name, each := range map[string]struct {
+		app, uploaded, asked string
+		want                 string // on the record
+		kind                 deploy.Kind
+	}{
+		"the same":                   {"shop", mine, mine, mine, ""},
+		"another":                    {"shop", other, mine, "", deploy.Conflict},
+		"none was named":             {"shop", mine, "", mine, ""},
+		"the uploader named none":    {"shop", "", mine, mine, ""}, // Prepare compares the content
+		"commits that are fetched":   {"git", "", mine, "", deploy.Invalid},
+		"fetched, and none is named": {"git", "", "", "", ""},
+	} {
+		c.UploadAs(each.app, commit, each.uploaded)
+		r := request(name)
+		r.App, r.SourceSHA256 = each.app, each.asked
+		d, err := l.Deploy(t.Context(), r)
+		if deploy.KindOf(err) != each.kind || err != nil && deploy.FieldOf(err) != "source_sha256" {
+			t.Errorf("%s: %s, field %q: %v", name, deploy.KindOf(err), deploy.FieldOf(err), err)
+		}
+		if err != nil {
+			continue
+		}
+		if got := d.Source; (got == nil) != (each.app == "git") || got != nil && got.SHA256 != each.want {
+			t.Errorf("%s: the source is %+v; want %s", name, got, each.want)
+		}
+	}
+
+	made := &deploy.Bundle{Key: "fetched/shop/" + commit + ".tar.gz", SHA256: other}
+	r := request("a pipeline's")
+	r.Source = made
+	if d, err := l.Deploy(t.Context(), r); err != nil || *d.Source != *made {
+		t.Errorf("%v, %v", d, err)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	l, c, m := world(t)
 	for name, each := range map[string]struct {

@@ -63,6 +63,9 @@ func taken(ctx context.Context, releases Built, d *deploy.Deployment) (_ *deploy
 	if err != nil || r == nil {
 		return nil, "", err
 	}
+	if err := d.CheckSource(r); err != nil {
+		return nil, "", err
+	}
 	ok, why := d.Takes(r)
 	if ok {
 		return r, "", nil
@@ -93,6 +96,9 @@ func hold(r *deploy.Release) func(*deploy.Deployment) {
 func (s *Build) release(d *deploy.Deployment) *deploy.Release {
 	r := &deploy.Release{App: d.App, CommitSHA: d.CommitSHA, BuiltBy: d.ID, BuiltAt: s.Now().UTC(), Artifacts: []deploy.Artifact{},
 		BuildVariables: deploy.VariablesDigest(d.Variables)}
+	if d.Source != nil {
+		r.SourceSHA256 = d.Source.SHA256
+	}
 	if t := d.Stage("test"); t != nil && t.Outcome == deploy.Passed {
 		r.TestedBy = d.ID
 	}

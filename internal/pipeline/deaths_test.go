@@ -253,14 +253,17 @@ func (a *app) stopFetching() *run {
 	return r
 }
 
-// fetchesLate has the git server answer, and waits until the dead execution's Fetch has stored what it got.
+// fetchesLate has the git server answer, and waits until the dead execution's Fetch has stored what it got. Commits are uploaded again after
+// that.
 func (a *app) fetchesLate(sha string) {
 	a.t.Helper()
 	a.write("go", "now")
 	waitFor(a.t, "the late Fetch", func() (int, bool) {
-		_, err := world.s3.HeadObject(a.t.Context(), &s3.HeadObjectInput{Bucket: &world.out.Bucket, Key: aws.String("sources/" + a.name + "/" + sha + ".tar.gz")})
+		_, err := world.s3.HeadObject(a.t.Context(), &s3.HeadObjectInput{Bucket: &world.out.Bucket, Key: aws.String(deploy.FetchedPrefix + a.name + "/" + sha + ".tar.gz")})
 		return 0, err == nil
 	})
+	a.Source = deploy.Source{}
+	a.apply()
 }
 
 func (a *app) sees(file string) {

@@ -21,7 +21,8 @@ type Prepare struct {
 	Create  func(ctx context.Context, d *deploy.Deployment) error
 	App     func(ctx context.Context, name string) (*deploy.App, error)
 	Heads   Heads
-	Sources Sources
+	Sources Sources       // that people upload
+	Fetched Sources       // that Slipway's own functions make
 	Runner  deploy.Runner // of environments that name none
 	Built   Built
 	Jobs    Jobs
@@ -424,11 +425,14 @@ func (p *Prepare) bundle(ctx context.Context, d *deploy.Deployment) (*deploy.Bun
 		return nil, err
 	}
 	missing := deploy.Errorf(deploy.Unfetched, "source", "commit %s has to be fetched", d.CommitSHA)
-	if !a.Source.Uploaded() && len(d.Settings.Branches) > 0 {
+	switch {
+	case a.Source.Uploaded():
+		return p.Sources.Stat(ctx, d.App, d.CommitSHA)
+	case len(d.Settings.Branches) > 0:
 		return nil, missing
 	}
-	b, err := p.Sources.Stat(ctx, d.App, d.CommitSHA)
-	if !a.Source.Uploaded() && deploy.KindOf(err) == deploy.NotFound {
+	b, err := p.Fetched.Stat(ctx, d.App, d.CommitSHA)
+	if deploy.KindOf(err) == deploy.NotFound {
 		return nil, missing
 	}
 	return b, err

@@ -41,8 +41,11 @@ func (s *S3) PutArtifact(ctx context.Context, app, commit, name, file string) (d
 		return deploy.Artifact{}, err
 	}
 	a.Key = artifactKey(app, commit, a.SHA256, name)
-	_, err = s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &a.Key, Body: f, ContentLength: &a.Bytes,
-		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(a.SHA256))})
+	_, err = s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &a.Key, Body: f, ContentLength: &a.Bytes, IfNoneMatch: aws.String("*"),
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(a.SHA256))}, AtOnce)
+	if exists(err) {
+		return a, s.CheckArtifact(ctx, a)
+	}
 	if err != nil {
 		return deploy.Artifact{}, deploy.Errorf(deploy.Internal, "artifact "+name, "store: %w", err)
 	}
@@ -115,7 +118,7 @@ func (s *S3) FindArtifact(ctx context.Context, app, commit, name, sha string) (d
 	if err := checkCommit(app, commit); err != nil {
 		return deploy.Artifact{}, err
 	}
-	if !digestPattern().MatchString(sha) {
+	if !deploy.ValidSHA256(sha) {
 		return deploy.Artifact{}, deploy.Errorf(deploy.BuildFailed, "artifact "+name, "%q is no SHA-256; want 64 small hex digits", deploy.Cut(sha, 80))
 	}
 	a := deploy.Artifact{Path: name, Key: artifactKey(app, commit, sha, name), SHA256: sha}

@@ -9,8 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"regexp"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,20 +24,31 @@ import (
 // maxPause bounds the pause before a download is started anew whose body broke off; the SDK retries only up to the headers.
 const maxPause = 2 * time.Second
 
-var digestPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{64}$`) })
+// uploaded begins the keys of the bundles that people upload.
+const uploaded = "sources/"
 
 // S3 keeps bundles and artifacts in one bucket.
 type S3 struct {
 	client *s3.Client
 	bucket string
+	prefix string // of bundles
 }
 
 // NewS3 makes an S3 of a bucket that exists. Its role needs s3:ListBucket besides GetObject and PutObject: without it, S3 answers
 // 403 for an object that isn't there.
-func NewS3(client *s3.Client, bucket string) *S3 { return &S3{client: client, bucket: bucket} }
+func NewS3(client *s3.Client, bucket string) *S3 {
+	return &S3{client: client, bucket: bucket, prefix: uploaded}
+}
 
-// BundleKey is where the bundle of an app's commit lies.
-func BundleKey(app, commit string) string { return "sources/" + app + "/" + commit + ".tar.gz" }
+// Fetched is s for the bundles that Slipway's own functions make, where nobody may upload.
+func (s *S3) Fetched() *S3 {
+	return &S3{client: s.client, bucket: s.bucket, prefix: deploy.FetchedPrefix}
+}
+
+// BundleKey is the key under which people upload the bundle of an app's commit.
+func BundleKey(app, commit string) string { return bundleKey(uploaded, app, commit) }
+
+func bundleKey(prefix, app, commit string) string { return prefix + app + "/" + commit + ".tar.gz" }
 
 // Stat finds the bundle of a commit. Its SHA256 is what the uploader said of it (metadata "sha256"), "" where that is missing. The
 // error is NotFound, naming app and commit, TooLarge over MaxCompressed bytes, or Invalid.
@@ -47,7 +56,7 @@ func (s *S3) Stat(ctx context.Context, app, commit string) (*deploy.Bundle, erro
 	if err := checkCommit(app, commit); err != nil {
 		return nil, err
 	}
-	key := BundleKey(app, commit)
+	key := bundleKey(s.prefix, app, commit)
 	head, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: &key})
 	if missing(err) {
 		return nil, &deploy.Error{Kind: deploy.NotFound, Field: "commit_sha",
@@ -60,7 +69,7 @@ func (s *S3) Stat(ctx context.Context, app, commit string) (*deploy.Bundle, erro
 		return nil, deploy.Errorf(deploy.TooLarge, "source: "+key, "the bundle holds %d bytes; want at most %d", n, int64(MaxCompressed))
 	}
 	sha := head.Metadata["sha256"]
-	if sha != "" && !digestPattern().MatchString(sha) {
+	if sha != "" && !deploy.ValidSHA256(sha) {
 		return nil, deploy.Errorf(deploy.Invalid, "source: "+key, "its metadata sha256 is %q; want 64 small hex digits", deploy.Cut(sha, 80))
 	}
 	return &deploy.Bundle{Key: key, SHA256: sha}, nil
@@ -72,7 +81,7 @@ func (s *S3) PutBundle(ctx context.Context, app, commit string, f *os.File) (*de
 	if err := checkCommit(app, commit); err != nil {
 		return nil, err
 	}
-	key := BundleKey(app, commit)
+	key := bundleKey(s.prefix, app, commit)
 	sum := sha256.New()
 	_, err := f.Seek(0, io.SeekStart)
 	n := int64(0)
@@ -93,8 +102,7 @@ func (s *S3) PutBundle(ctx context.Context, app, commit string, f *os.File) (*de
 		Bucket: &s.bucket, Key: &key, Body: f, ContentLength: &n, IfNoneMatch: aws.String("*"), ContentType: aws.String("application/gzip"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(sha)), Metadata: map[string]string{"sha256": sha},
 	}, AtOnce)
-	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorCode() == "PreconditionFailed" {
+	if exists(err) {
 		return s.Stat(ctx, app, commit)
 	}
 	if err != nil {
@@ -176,6 +184,12 @@ func AtOnce(o *s3.Options) {
 
 // quietChecksum keeps the SDK from a warning on each object that was stored without a checksum; digests are compared here anyway.
 func quietChecksum(o *s3.Options) { o.DisableLogOutputChecksumValidationSkipped = true }
+
+// exists reports whether S3 refused a write because there is an object under the key.
+func exists(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == "PreconditionFailed"
+}
 
 // missing tells S3's ways to say that an object isn't there: HeadObject has no body to say NoSuchKey in.
 func missing(err error) bool {

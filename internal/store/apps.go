@@ -218,9 +218,9 @@ func (s *Store) Release(ctx context.Context, app, commit string) (*deploy.Releas
 	return &r, nil
 }
 
-// PutRelease stores what was built of a commit, once: where another build with the same variables was first, its release stays and is
-// the answer. One that was built with other variables is replaced, and so is any where replace is set; deployments that took it keep
-// it on their records.
+// PutRelease stores what was built of a commit, once: where another build of the same bundle with the same variables was first, its
+// release stays and is the answer. One that was built of another bundle or with other variables is replaced, and so is any where replace
+// is set; deployments that took it keep it on their records.
 func (s *Store) PutRelease(ctx context.Context, r *deploy.Release, replace bool) (*deploy.Release, error) {
 	it, err := item(releaseKey(r.App, r.CommitSHA), r, nil)
 	if err != nil {
@@ -235,7 +235,7 @@ func (s *Store) PutRelease(ctx context.Context, r *deploy.Release, replace bool)
 	}
 
 	first, err := s.Release(ctx, r.App, r.CommitSHA)
-	if err != nil || first != nil && first.BuildVariables == r.BuildVariables && !replace {
+	if err != nil || first != nil && first.BuildVariables == r.BuildVariables && first.SourceSHA256 == r.SourceSHA256 && !replace {
 		return first, err
 	}
 	if err := s.putOnce(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: it}); err != nil {

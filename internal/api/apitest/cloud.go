@@ -32,7 +32,7 @@ type Cloud struct {
 	heads    map[string]deploy.Head
 	requests map[string]deploy.Request
 	tips     map[string]deploy.Tip
-	bundles  map[string]bool
+	bundles  map[string]string // SHA-256 by key
 	lines    map[string][]deploy.Line
 	next     []string         // what the deployments to come will do
 	courses  map[string][]act // what the running ones have before them
@@ -47,7 +47,7 @@ func New() *Cloud {
 	return &Cloud{
 		now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), entropy: rand.NewChaCha8([32]byte{1}),
 		apps: map[string]deploy.App{}, records: map[string]deploy.Deployment{}, heads: map[string]deploy.Head{},
-		requests: map[string]deploy.Request{}, tips: map[string]deploy.Tip{}, bundles: map[string]bool{}, lines: map[string][]deploy.Line{}, courses: map[string][]act{},
+		requests: map[string]deploy.Request{}, tips: map[string]deploy.Tip{}, bundles: map[string]string{}, lines: map[string][]deploy.Line{}, courses: map[string][]act{},
 		flags: newFlags(),
 	}
 }
@@ -71,11 +71,14 @@ func (c *Cloud) Pass(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// Upload puts a commit's bundle where the API finds it.
-func (c *Cloud) Upload(app, commit string) {
+// Upload puts a commit's bundle where the API finds it, without its SHA-256.
+func (c *Cloud) Upload(app, commit string) { c.UploadAs(app, commit, "") }
+
+// UploadAs is Upload with the SHA-256 that the uploader names.
+func (c *Cloud) UploadAs(app, commit, sha256 string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bundles["sources/"+app+"/"+commit+".tar.gz"] = true
+	c.bundles["sources/"+app+"/"+commit+".tar.gz"] = sha256
 }
 
 // Put stores a deployment as it is.
@@ -273,10 +276,11 @@ func (c *Cloud) Stat(_ context.Context, app, commit string) (*deploy.Bundle, err
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := "sources/" + app + "/" + commit + ".tar.gz"
-	if !c.bundles[key] {
+	sum, ok := c.bundles[key]
+	if !ok {
 		return nil, deploy.Errorf(deploy.NotFound, "source", "no bundle %s", key)
 	}
-	return &deploy.Bundle{Key: key}, nil
+	return &deploy.Bundle{Key: key, SHA256: sum}, nil
 }
 
 // Read implements api.Output; its cursor is a count of lines.

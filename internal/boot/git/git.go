@@ -22,7 +22,7 @@ func Fetch(e *boot.Env, limits remote.Limits) *pipeline.Fetch {
 	s := e.Store()
 	r := &remote.Fetcher{Limits: limits, Local: e.Local(), Region: e.AWS.Region, Credentials: e.AWS.Credentials}
 	return &pipeline.Fetch{
-		Desk: e.Desk(s), App: s.App, Bundles: source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET")),
+		Desk: e.Desk(s), App: s.App, Bundles: source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET")).Fetched(),
 		Secret: secret.New(ssm.NewFromConfig(e.AWS), secretsmanager.NewFromConfig(e.AWS)).Value,
 		Packer: func(w io.Writer) pipeline.Packer { return source.NewPacker(w, source.Limits{}) },
 		Remote: func(ctx context.Context, w pipeline.Wanted, add func(*tar.Header, io.Reader) error) error {

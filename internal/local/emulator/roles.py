@@ -52,6 +52,18 @@ def resource_of(service, method, path, headers, body, query, region, account, in
     return f"{arn}:{qualifier}" if qualifier and ":function:" in arn and arn.count(":") == 6 else arn
 
 
+def s3_context(action, query, path="", headers=None, inner=iam_actions.s3_service_context):
+    """The condition keys of a conditional write, which MiniStack doesn't know."""
+    context = inner(action, query, path, headers)
+    if action == "s3:PutObject":
+        parts = {"uploads", "partNumber"} & set(query or {})
+        context["s3:ObjectCreationOperation"] = "false" if parts else "true"
+        condition = (headers or {}).get("if-none-match")
+        if condition:
+            context["s3:if-none-match"] = condition
+    return context
+
+
 def object_of(body):
     """The ARN of the S3 object in UpdateFunctionCode's body, or None."""
     try:
@@ -179,6 +191,7 @@ machines._start_execution = start
 runtime.execution_credentials = functions.execution_credentials = credentials
 iam_actions.extract_iam_action = action_of
 iam_actions.extract_resource_arn = resource_of
+iam_actions.s3_service_context = s3_context
 evaluator.enforce = enforce
 # Calls go over TLS on AWS, which the policies of the bucket and of the queues demand; here none does.
 app.pin_request_origin = lambda address, _, inner=evaluator.pin_request_origin: inner(address, True)

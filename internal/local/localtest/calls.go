@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/slipway-cd/slipway/internal/local"
 )
@@ -79,6 +80,26 @@ func Role(ctx context.Context, c *local.Cloud, name, trust, policy string) (stri
 	}
 	_, err := callIAM(ctx, c, url.Values{"Action": {"PutRolePolicy"}, "RoleName": {name}, "PolicyName": {"work"}, "PolicyDocument": {policy}})
 	return arn, err
+}
+
+// Person begins the session names of roles that [As] makes, which tells their calls from those of Slipway's own roles.
+const Person = "person-"
+
+// As makes a role that people of the account may assume, with one inline policy, and returns the configuration of one who did.
+func As(ctx context.Context, c *local.Cloud, name, policy string) (aws.Config, error) {
+	trust := fmt.Sprintf(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "arn:aws:iam::%s:root"}}]}`, account)
+	arn, err := Role(ctx, c, name, trust, policy)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	cfg := c.Config()
+	assumed, err := sts.NewFromConfig(cfg).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: &arn, RoleSessionName: aws.String(Person + name)})
+	if err != nil {
+		return aws.Config{}, err
+	}
+	key := assumed.Credentials
+	cfg.Credentials = credentials.NewStaticCredentialsProvider(*key.AccessKeyId, *key.SecretAccessKey, *key.SessionToken)
+	return cfg, nil
 }
 
 // User makes an IAM user without any permission, and returns its key.
