@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -149,19 +147,9 @@ func (o *eventsOptions) show(found []*letter) error {
 		if read.Result != "" {
 			say = read.Result
 		}
-		rows[i] = []string{read.ID, instant(read.Sent), read.what(), deploy.Cut(visible(say), 300)}
+		rows[i] = []string{read.ID, instant(read.Sent), read.what(), oneLine(say, 300)}
 	}
 	return o.table([]string{"ID", "SENT (UTC)", "EVENT", "WHY, OR WHAT CAME OF IT"}, rows)
-}
-
-// visible replaces what would move a terminal's cursor: anybody who may put events wrote part of the text.
-func visible(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, text)
 }
 
 // what says in a few words what the event tells.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ type logsOptions struct {
 	*program
 	id     string
 	follow bool
+	colors bool
 	cursor string
 }
 
@@ -32,10 +34,14 @@ func newLogs(p *program) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&opts.follow, "follow", "f", false, "go on until the deployment ends; exit 3 when it doesn't succeed")
+	cmd.Flags().BoolVar(&opts.colors, "colors", false, "leave the scripts' colours in on a terminal; other control characters are shown as text")
 	return cmd
 }
 
 func (o *logsOptions) run(ctx context.Context) error {
+	if o.screen != nil {
+		o.screen.colors = o.colors
+	}
 	c, err := o.connect(ctx)
 	if err != nil {
 		return err
@@ -113,6 +119,10 @@ func (o *logsOptions) print(l deploy.Line) error {
 	if o.format == formatJSON {
 		return json.NewEncoder(o.out).Encode(l)
 	}
-	_, err := fmt.Fprintln(o.out, l.Text)
+	text := l.Text
+	if o.screen != nil {
+		text = strings.TrimSuffix(text, "\r")
+	}
+	_, err := fmt.Fprintln(o.out, text)
 	return err
 }

@@ -24,11 +24,6 @@ func newProgram(poll time.Duration) *program {
 	executable, _ := os.Executable() // "" finds no local environment beside it, no more
 	return &program{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, dir: dir, executable: executable,
-		terminal: isTerminal(os.Stdout), now: time.Now, poll: poll,
+		terminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr), now: time.Now, poll: poll,
 	}
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -29,9 +29,11 @@ type program struct {
 	env        func(string) string
 	dir        string // where it was started
 	executable string // its own path
-	terminal   bool   // out is one
 	now        func() time.Time
 	poll       time.Duration
+
+	terminal, errTerminal bool      // out is one, err is one
+	screen                *terminal // out, if it is one
 
 	format string // of the output: "", formatTable or formatJSON
 }
@@ -46,6 +48,7 @@ func (u unsuccessful) Error() string { return "the deployment ended " + string(u
 
 // run runs one command and gives the exit code.
 func (p *program) run(ctx context.Context, args []string) int {
+	p.guardTerminals()
 	root := newRoot(p)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

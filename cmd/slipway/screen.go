@@ -36,10 +36,10 @@ var colors = map[deploy.Status]color{deploy.Pending: blue, deploy.Running: blue,
 
 // paint colours text on a terminal whose user has nothing against it.
 func (p *program) paint(c color, text string) string {
-	if !p.terminal || p.env("NO_COLOR") != "" || p.env("TERM") == "dumb" {
+	if p.screen == nil || p.env("NO_COLOR") != "" || p.env("TERM") == "dumb" {
 		return text
 	}
-	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", c, text)
+	return fmt.Sprintf("%s[%dm%s%s[0m", p.screen.mark, c, text, p.screen.mark)
 }
 
 func (p *program) status(s deploy.Status) string { return p.paint(colors[s], string(s)) }

@@ -109,7 +109,7 @@ func (v *view) building(d *deploy.Deployment) {
 
 func (v *view) clear() {
 	if v.redraw {
-		fmt.Fprint(v.w, "\r\x1b[K")
+		fmt.Fprintf(v.w, "%s[G%s[K", v.screen.mark, v.screen.mark) // to the line's begin, and erase it
 	}
 }
 

@@ -59,7 +59,7 @@ const (
 	functionName = `^[A-Za-z0-9_-]{1,64}$`
 	// A relative path of segments that are neither empty nor . nor .. and hold no backslash.
 	workspacePath = `^` + segment + `(/` + segment + `)*$`
-	segment       = `([^./\\\x00][^/\\\x00]*|\.[^./\\\x00][^/\\\x00]*|\.\.[^/\\\x00]+)`
+	segment       = `([^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]*|\.[^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]*|\.\.[^/\\\x00-\x1f\x7f-\x9f]+)`
 )
 
 var (

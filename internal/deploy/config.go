@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"unicode"
 )
 
 // Config is a commit's slipway.yaml, merged for one environment. Parsing it from YAML is internal/config's work.
@@ -101,7 +102,7 @@ func (c *Config) Validate() error {
 		return FieldErrorf("artifacts", "%d of them; want at most %d", len(c.Artifacts), MaxArtifacts)
 	}
 	for i, a := range c.Artifacts {
-		if a == "" || len(a) > MaxPath || path.IsAbs(a) || path.Clean(a) != a || a == "." || a == ".." || strings.HasPrefix(a, "../") || strings.ContainsAny(a, "\x00\\") {
+		if a == "" || len(a) > MaxPath || path.IsAbs(a) || path.Clean(a) != a || a == "." || a == ".." || strings.HasPrefix(a, "../") || strings.Contains(a, "\\") || strings.ContainsFunc(a, unicode.IsControl) {
 			return FieldErrorf(fmt.Sprintf("artifacts[%d]", i), "%q is not a path inside the workspace; want one like build/app.zip, of %d bytes at most", Cut(a, 80), MaxPath)
 		}
 	}
