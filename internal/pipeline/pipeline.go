@@ -35,6 +35,7 @@ type State struct {
 	attempt  int       // of the stage at work; 0 until its record says that it began
 	run      string    // of the stage at work, as the script slot names it; "" until it claimed the slot
 	claiming string    // what run will be, once the claim is written
+	emptied  bool      // the stage has emptied the folder for temporary files
 	seen     time.Time // begin of the last read or write of the record that found the slot this run's
 }
 

@@ -24,6 +24,8 @@ type Workshop struct {
 	Unpack    func(r io.Reader, dir string) error // a bundle, every entry checked
 	Path      string                              // where scripts find programs; "" for the system's own folders
 	Alone     bool                                // the process runs nothing but scripts, so that what one leaves is ended wherever it hides
+	Quit      func()                              // ends the process, which leaves no other way to end what a script left; nil: it can't be ended so
+	Temp      string                              // folder that only this process's scripts write, and that is emptied before each commit's; "" for none
 	Cache     string                              // folder that outlives a script, for compilers' caches; "" for none
 	Output    func(ctx context.Context, stream string) io.WriteCloser
 	Patience  time.Duration // a script goes on while its record can't be read; 0: recordPatience
@@ -86,7 +88,7 @@ func (b *bench) close() error {
 		return nil
 	}
 	b.dir = ""
-	return os.RemoveAll(dir)
+	return script.Remove(dir)
 }
 
 // root is the workspace's folder.
@@ -101,7 +103,13 @@ func (b *bench) open(ctx context.Context) (err error) {
 	if source == nil {
 		return deploy.Errorf(deploy.Internal, b.stage, "deployment %s has no source on its record", b.commit().ID)
 	}
-	dir, err := os.MkdirTemp("", "slipway-")
+	if b.shop.Temp != "" && !b.st.emptied { // a stage may have two workspaces at once
+		b.st.emptied = true
+		if err := script.Empty(b.shop.Temp); err != nil {
+			return deploy.Errorf(deploy.Internal, b.stage, "empty the folder for temporary files: %w", err)
+		}
+	}
+	dir, err := os.MkdirTemp(b.shop.Temp, "slipway-")
 	if err != nil {
 		return deploy.Errorf(deploy.Internal, b.stage, "%w", err)
 	}
@@ -228,6 +236,9 @@ func (b *bench) run(ctx context.Context, kind deploy.Kind, name, command string)
 	if err := b.open(ctx); err != nil {
 		return err
 	}
+	if err := script.Empty(filepath.Join(b.dir, "tmp")); err != nil {
+		return deploy.Errorf(deploy.Internal, b.stage, "empty TMPDIR: %w", err)
+	}
 	vars, hidden, err := b.variables(ctx)
 	if err != nil {
 		return err
@@ -255,6 +266,10 @@ func (b *bench) failed(ctx context.Context, kind deploy.Kind, name string, err e
 	var alive *script.AliveError
 	if errors.As(err, &alive) {
 		b.st.run, b.st.claiming = "", "" // so that the slot is not freed
+		if b.shop.Quit != nil {
+			b.shop.Log.Error("what a script left can't be ended, so this function's process ends: Lambda starts another", "deployment", b.d.ID, "script", name, "error", err)
+			b.shop.Quit()
+		}
 	}
 	switch deploy.KindOf(err) {
 	case deploy.Fenced:

@@ -17,19 +17,60 @@ func adopt() {
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_PRCTL, subreaper, 1, 0, 0, 0, 0)
 }
 
-// endLeft kills every child of this process, and those that it has of them then. A function lives on for the next script, which may be
-// of another environment: what waited in the background could read that one's variables in /proc, since all run as the same user.
-func endLeft() {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		left := children(os.Getpid())
-		if len(left) == 0 {
-			return
+// endLeft kills every process that this one has started or adopted, and reports whether none is left after patience. A function lives on
+// for the next script, which may be of another environment: what waited in the background could read that one's variables in /proc,
+// since all run as the same user. A process that is killed before it has started another one leaves none; so each is killed as soon as
+// it is seen, and seen by the shortest way: some that replace one another without end could stay ahead of a look at all of /proc.
+func endLeft() bool {
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Microsecond) {
+		left := 0
+		for _, children := range ownChildren() {
+			for _, pid := range children() {
+				left++
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+				_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+			}
 		}
-		for _, pid := range left {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-			_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+		if left == 0 {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
 		}
 	}
+}
+
+// ownChildren lists this process's children: a function for each of its threads. Tests have it list others.
+var ownChildren = func() (lists []func() []int) {
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, thread := range threads {
+		file := "/proc/self/task/" + thread.Name() + "/children" // proc(5); those that were adopted are the first thread's
+		if _, err := os.Stat(file); err != nil {
+			return []func() []int{childrenByParent} // the kernel was built without it, or the thread has ended
+		}
+		lists = append(lists, func() []int { return numbers(file) })
+	}
+	return lists
+}
+
+func numbers(file string) (found []int) {
+	text, _ := os.ReadFile(file)
+	for _, field := range strings.Fields(string(text)) {
+		if n, err := strconv.Atoi(field); err == nil {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// childrenByParent looks at all processes.
+func childrenByParent() (found []int) {
+	for _, p := range processes() {
+		if p.parent == os.Getpid() {
+			found = append(found, p.pid)
+		}
+	}
+	return found
 }
 
 // groupRuns reports whether a process of the group can still do something. One that was killed and not yet reaped can't.
@@ -43,16 +84,6 @@ func groupRuns(group int) bool {
 		}
 	}
 	return false
-}
-
-// children lists the processes whose parent is pid.
-func children(pid int) (found []int) {
-	for _, p := range processes() {
-		if p.parent == pid {
-			found = append(found, p.pid)
-		}
-	}
-	return found
 }
 
 // process is what proc(5) says of one.

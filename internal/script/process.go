@@ -68,12 +68,13 @@ func (e *LimitError) Error() string {
 // EndsWithin is how long after the end of Run's context the script's group may still be at work.
 const EndsWithin = grace + patience
 
-// AliveError reports that processes of a script did not end, although they were killed: one may hang in the kernel.
+// AliveError reports that processes of a script did not end, although they were killed: one may hang in the kernel. Nothing else may be
+// run beside them. A process of their user can only end itself then: Lambda ends all that a function left when its own process ends.
 type AliveError struct{ Group int }
 
 // Error implements error.
 func (e *AliveError) Error() string {
-	return fmt.Sprintf("processes of the script's group %d were killed and did not end within %s", e.Group, patience)
+	return fmt.Sprintf("processes of the script's group %d, or some that left it, were killed and did not end within %s", e.Group, patience)
 }
 
 // Run runs a script in a process group of its own and waits for the group's end. When ctx ends or the limit is reached, the group gets
@@ -81,7 +82,7 @@ func (e *AliveError) Error() string {
 // this process dies. A process that left the group isn't waited for, and is killed where the Job is Alone. Standard input is empty.
 //
 // The error is an *ExitError, a *LimitError, an *AliveError, or context.Cause(ctx), or tells why the script could not be started.
-func Run(ctx context.Context, j Job) error {
+func Run(ctx context.Context, j Job) (err error) {
 	if j.Limit <= 0 {
 		j.Limit = DefaultLimit
 	}
@@ -100,9 +101,14 @@ func Run(ctx context.Context, j Job) error {
 	cmd.WaitDelay = grace
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	conceal()
+	group := 0
 	if j.Alone {
 		adopt()
-		defer endLeft()
+		defer func() {
+			if !endLeft() {
+				err = &AliveError{group}
+			}
+		}()
 	}
 	guard, err := startGuard()
 	if err != nil {
@@ -113,7 +119,7 @@ func Run(ctx context.Context, j Job) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the script in %q: %w", j.Dir, err) // without Dir, its lack would read as that of sh
 	}
-	group := cmd.Process.Pid
+	group = cmd.Process.Pid
 	guard.watch(group)
 	err = cmd.Wait()
 	if !killGroup(group) {

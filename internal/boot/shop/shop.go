@@ -29,10 +29,14 @@ import (
 func Workshop(e *boot.Env, s *store.Store) pipeline.Workshop {
 	sources := source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET"))
 	log := logs.New(cloudwatchlogs.NewFromConfig(e.AWS), e.Get("SLIPWAY_LOG_GROUP"))
+	temp := ""
+	if !e.Local() { // there the folder is everybody's
+		temp = os.TempDir()
+	}
 	return pipeline.Workshop{
 		Desk: e.Desk(s), Sources: sources, Artifacts: sources, Secrets: secret.New(ssm.NewFromConfig(e.AWS), secretsmanager.NewFromConfig(e.AWS)),
 		Unpack: func(r io.Reader, dir string) error { return source.Unpack(r, dir, source.Limits{}) },
-		Path:   os.Getenv("PATH"), Alone: true,
+		Path:   os.Getenv("PATH"), Alone: true, Quit: func() { os.Exit(1) }, Temp: temp,
 		Output: func(ctx context.Context, stream string) io.WriteCloser { return log.Writer(ctx, stream, time.Now) },
 	}
 }
