@@ -63,7 +63,7 @@ func (f *Fetch) fetch(ctx context.Context, st *State, d *deploy.Deployment) (don
 	if err != nil {
 		return done{}, err
 	}
-	w := Wanted{Source: a.Source, Commit: d.CommitSHA, Branch: d.Branch, Verify: d.Settings != nil && len(d.Settings.Branches) > 0}
+	w := Wanted{Source: a.Source, Commit: d.CommitSHA, Branch: d.Branch, Verify: onItsBranch(d)}
 	if w.Secret, err = f.secret(ctx, a.Source); err != nil {
 		return done{}, err
 	}
@@ -72,6 +72,12 @@ func (f *Fetch) fetch(ctx context.Context, st *State, d *deploy.Deployment) (don
 		return done{}, err
 	}
 	return done{outcome: deploy.Passed, said: said, change: func(d *deploy.Deployment) { d.Source = b }}, nil
+}
+
+// onItsBranch reports whether the git server has to say that the commit is on its branch: where only some branches may be deployed, and of
+// a push, which deploys because of its branch. Whoever tells of one need not be the git server.
+func onItsBranch(d *deploy.Deployment) bool {
+	return d.Settings != nil && len(d.Settings.Branches) > 0 || d.Metadata["started_by"] == "push"
 }
 
 // secret looks up what the source is fetched with. Its error names the setting.

@@ -134,6 +134,29 @@ func TestPushedGit(t *testing.T) {
 	}
 }
 
+// TestPushOfAnotherBranch: a push is believed only if its commit is on its branch, also where any branch may be deployed and the commit was
+// fetched before.
+func TestPushOfAnotherBranch(t *testing.T) {
+	a := newApp(t)
+	repo, one := a.fetched()
+	a.pushed("octo/shop-" + randomText())
+	a.deploy(one).wants(deploy.Success)
+	repo.Write("version", "topic")
+	topic := repo.Commit("topic")
+	repo.Push("topic/x")
+	a.deploy(topic).wants(deploy.Success)
+	a.deploy(one).wants(deploy.Success)
+
+	tells["event"](a, push{"main", one, topic, time.Now()}, launched)
+	d := a.deployments()[0]
+	r := &run{a: a, id: d.ID, arn: strings.Replace(world.out.StateMachineARN, ":stateMachine:", ":execution:", 1) + ":" + d.ID}
+	failed := r.wants(deploy.Failed)
+	if failed.CommitSHA != topic || !strings.Contains(failed.Error, "branch: ") || !strings.Contains(failed.Error, "main") {
+		t.Errorf("%s: %s", failed.CommitSHA, failed.Error)
+	}
+	a.serves("one")
+}
+
 // cameByItself looks at what a push has started: the whole way, with the commit from the server.
 func (a *app) cameByItself(d *deploy.Deployment, door string) {
 	a.t.Helper()

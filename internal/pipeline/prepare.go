@@ -414,8 +414,8 @@ func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (in bundled, e
 	return in, err
 }
 
-// bundle finds the commit's source. Where it can be fetched, and isn't there, it is Unfetched; and also where only some branches may
-// deploy: then it isn't enough that the commit is there, since nobody but the server knows which branch it is on.
+// bundle finds the commit's source. Where it can be fetched, and isn't there, it is Unfetched; and also where the
+// commit has to be on its branch: then it isn't enough that it is there, since nobody but the server knows which branch it is on.
 func (p *Prepare) bundle(ctx context.Context, d *deploy.Deployment) (*deploy.Bundle, error) {
 	if d.Source != nil {
 		return d.Source, nil
@@ -428,7 +428,7 @@ func (p *Prepare) bundle(ctx context.Context, d *deploy.Deployment) (*deploy.Bun
 	switch {
 	case a.Source.Uploaded():
 		return p.Sources.Stat(ctx, d.App, d.CommitSHA)
-	case len(d.Settings.Branches) > 0:
+	case onItsBranch(d):
 		return nil, missing
 	}
 	b, err := p.Fetched.Stat(ctx, d.App, d.CommitSHA)
