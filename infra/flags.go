@@ -16,6 +16,10 @@ const (
 	StaleMetric    = "StaleFlags"
 )
 
+// flagsHandler answers at a URL that everybody may call. Its reserved concurrency keeps a flood from taking the account's, which the
+// functions of a way back need.
+const flagsHandler = "ofrep"
+
 // mayServeFlags reads flags and evaluation keys, and adds to the counts of evaluations.
 func mayServeFlags(r *resources) []awsiam.PolicyStatement {
 	return []awsiam.PolicyStatement{allow([]*string{r.data.flags.TableArn()}, "dynamodb:GetItem", "dynamodb:UpdateItem")}

@@ -8,6 +8,24 @@ import (
 	"github.com/slipway-cd/slipway/internal/ofrep"
 )
 
+// TestFlagsConcurrency: the function that strangers may call takes a part of the account's concurrency, and no other reserves any.
+func TestFlagsConcurrency(t *testing.T) {
+	for _, c := range []struct {
+		in   template
+		want any
+	}{{slipway, 100.0}, {otherSlipway, nil}} {
+		for id, fn := range c.in.of(t, "AWS::Lambda::Function") {
+			want := any(nil)
+			if id == "OfrepFunction" {
+				want = c.want
+			}
+			if got := fn.at("ReservedConcurrentExecutions"); got != want {
+				t.Errorf("%s reserves %v, want %v", id, got, want)
+			}
+		}
+	}
+}
+
 func TestFlagsURL(t *testing.T) {
 	urls := slipway.of(t, "AWS::Lambda::Url")
 	if len(urls) != 1 {

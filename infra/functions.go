@@ -89,6 +89,9 @@ func newFunction(scope constructs.Construct, h handler, s Settings, code string,
 	// A short, lasting logical id is what `sam remote invoke PrepareFunction` takes.
 	resource.OverrideLogicalId(jsii.String(id + "Function"))
 	dropDependsOn(resource)
+	if h.name == flagsHandler && s.FlagsConcurrency > 0 {
+		resource.SetReservedConcurrentExecutions(jsii.Number(s.FlagsConcurrency))
+	}
 	if h.storageMB > 0 {
 		resource.SetEphemeralStorage(&awslambda.CfnFunction_EphemeralStorageProperty{Size: jsii.Number(h.storageMB)})
 	}

@@ -19,6 +19,7 @@ type Settings struct {
 	HookFunctions      []string // names of the Lambda functions that hooks may invoke
 	Repositories       []string // names of the CodeCommit repositories that commits may be fetched from
 	Topics             []string // names of the SNS topics that apps' notifications may go to
+	FlagsConcurrency   int      // how many requests for flags are answered at once: the reserved concurrency of slipway-ofrep; 0: as many as the account has room for
 	RetentionDays      int      // how long logs are kept
 	Removal            string   // of tables and bucket with the stack: "retain" or "destroy"
 	Runner             string   // of tests and builds where an environment names none: "codebuild" or "function"
@@ -50,7 +51,7 @@ const (
 
 // DefaultSettings is what holds where the context is silent; cdk.json says the same.
 func DefaultSettings() Settings {
-	return Settings{Arch: ARM64, FunctionsDir: "bin/functions", Targets: []string{"slipway-shop"}, RetentionDays: 30, Removal: Retain, Runner: CodeBuild,
+	return Settings{Arch: ARM64, FunctionsDir: "bin/functions", Targets: []string{"slipway-shop"}, FlagsConcurrency: 100, RetentionDays: 30, Removal: Retain, Runner: CodeBuild,
 		APIGatewayRole: Replace}
 }
 
@@ -74,15 +75,16 @@ const (
 
 // settingFor says how each key of the context becomes a setting. A -c gives every value as text.
 var settingFor = map[string]func(*Settings, any) error{
-	"arch":          func(s *Settings, v any) error { return oneOf(&s.Arch, v, ARM64, X8664) },
-	"functionsDir":  func(s *Settings, v any) error { return text(&s.FunctionsDir, v) },
-	"targets":       func(s *Settings, v any) error { return names(&s.Targets, v, functionPattern, functionRule) },
-	"hookFunctions": func(s *Settings, v any) error { return names(&s.HookFunctions, v, functionPattern, functionRule) },
-	"repositories":  func(s *Settings, v any) error { return names(&s.Repositories, v, repositoryPattern, repositoryRule) },
-	"topics":        func(s *Settings, v any) error { return names(&s.Topics, v, topicNamePattern, topicRule) },
-	"retentionDays": func(s *Settings, v any) error { return days(&s.RetentionDays, v) },
-	"removal":       func(s *Settings, v any) error { return oneOf(&s.Removal, v, Retain, Destroy) },
-	"runner":        func(s *Settings, v any) error { return oneOf(&s.Runner, v, CodeBuild, Function) },
+	"arch":             func(s *Settings, v any) error { return oneOf(&s.Arch, v, ARM64, X8664) },
+	"functionsDir":     func(s *Settings, v any) error { return text(&s.FunctionsDir, v) },
+	"targets":          func(s *Settings, v any) error { return names(&s.Targets, v, functionPattern, functionRule) },
+	"hookFunctions":    func(s *Settings, v any) error { return names(&s.HookFunctions, v, functionPattern, functionRule) },
+	"repositories":     func(s *Settings, v any) error { return names(&s.Repositories, v, repositoryPattern, repositoryRule) },
+	"topics":           func(s *Settings, v any) error { return names(&s.Topics, v, topicNamePattern, topicRule) },
+	"flagsConcurrency": func(s *Settings, v any) error { return atLeastNone(&s.FlagsConcurrency, v) },
+	"retentionDays":    func(s *Settings, v any) error { return days(&s.RetentionDays, v) },
+	"removal":          func(s *Settings, v any) error { return oneOf(&s.Removal, v, Retain, Destroy) },
+	"runner":           func(s *Settings, v any) error { return oneOf(&s.Runner, v, CodeBuild, Function) },
 	"pipelineRepository": func(s *Settings, v any) error {
 		return match(&s.PipelineRepository, v, repositoryPattern, "a CodeCommit repository's name")
 	},
@@ -174,17 +176,30 @@ func names(to *[]string, value any, pattern *regexp.Regexp, rule string) error {
 	return nil
 }
 
-func days(to *int, value any) error {
-	n := 0
+// number reads a whole number, which a -c gives as text.
+func number(value any) (n int, ok bool) {
 	switch v := value.(type) {
 	case float64:
-		if v == math.Trunc(v) {
-			n = int(v)
-		}
+		return int(v), v == math.Trunc(v) && math.Abs(v) < 1e9
 	case string:
-		n, _ = strconv.Atoi(v)
+		n, err := strconv.Atoi(v)
+		return n, err == nil
 	}
-	if !slices.Contains(retentions, n) {
+	return 0, false
+}
+
+func atLeastNone(to *int, value any) error {
+	n, ok := number(value)
+	if !ok || n < 0 {
+		return fmt.Errorf("%v; want a whole number from 0, which sets no limit", value)
+	}
+	*to = n
+	return nil
+}
+
+func days(to *int, value any) error {
+	n, ok := number(value)
+	if !ok || !slices.Contains(retentions, n) {
 		return fmt.Errorf("%v; CloudWatch Logs keeps logs for one of %v days", value, retentions)
 	}
 	*to = n

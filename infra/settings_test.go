@@ -27,12 +27,15 @@ func TestBadContext(t *testing.T) {
 		{"hookFunctions", []any{true, "a b"}, `context "hookFunctions": "a b" is not`},
 		{"repositories", "shop,a/b", `context "repositories": "a/b" is not a CodeCommit repository`},
 		{"topics", "arn:aws:sns:x", `context "topics": "arn:aws:sns:x" is not a standard SNS topic's name`},
+		{"flagsConcurrency", -1.0, `context "flagsConcurrency": -1; want a whole number from 0, which sets no limit`},
+		{"flagsConcurrency", "many", "many; want a whole number"},
+		{"flagsConcurrency", 1.5, "1.5; want a whole number"},
 		{"retentionDays", 31.0, `context "retentionDays": 31; CloudWatch Logs keeps logs for one of [1 3 5 7 14 30`},
 		{"retentionDays", 30.5, "30.5; CloudWatch Logs"},
 		{"retentionDays", "forever", "forever; CloudWatch Logs"},
 		{"alarmTopic", "ops", `context "alarmTopic": ops; want an SNS topic's ARN, or nothing`},
 		{"assetsBucket", "My_Bucket", "want an S3 bucket's name, or nothing"},
-		{"target", "shop", `context "target" is unknown; there are alarmTopic, apiGatewayRole, arch, assetsBucket, functionsDir, hookFunctions, pipelineRepository, removal, repositories, retentionDays, runner, targets, topics`},
+		{"target", "shop", `context "target" is unknown; there are alarmTopic, apiGatewayRole, arch, assetsBucket, flagsConcurrency, functionsDir, hookFunctions, pipelineRepository, removal, repositories, retentionDays, runner, targets, topics`},
 		{"apiGatewayRole", "mine", `context "apiGatewayRole": mine is unknown; want replace or keep`},
 		{"runner", "jenkins", `context "runner": jenkins is unknown; want codebuild or function`},
 	} {
@@ -45,7 +48,7 @@ func TestBadContext(t *testing.T) {
 
 func TestGoodContext(t *testing.T) {
 	got, err := infra.ParseSettings(map[string]any{"arch": "x86_64", "functionsDir": "/builds", "targets": "", "hookFunctions": "a,b_c",
-		"retentionDays": "90", "removal": "destroy", "runner": "function", "aws:cdk:enable-path-metadata": true, "@aws-cdk/core:x": true, "cli-telemetry": false})
+		"flagsConcurrency": "0", "retentionDays": "90", "removal": "destroy", "runner": "function", "aws:cdk:enable-path-metadata": true, "@aws-cdk/core:x": true, "cli-telemetry": false})
 	want := infra.Settings{Arch: "x86_64", FunctionsDir: "/builds", HookFunctions: []string{"a", "b_c"}, RetentionDays: 90, Removal: "destroy", Runner: "function",
 		APIGatewayRole: "replace"}
 	if err != nil || !reflect.DeepEqual(normal(got), normal(want)) {

@@ -46,7 +46,9 @@ type Settings struct {
 	HookFunctions []string // Lambda functions that hooks may invoke
 	Topics        []string // SNS topics of notifications, by name
 	AlarmTopic    string   // ARN of the SNS topic of alarms; "" for none
-	AssetsBucket  string   // bucket of the functions' code; "" for the one of the CDK's bootstrap
+
+	FlagsConcurrency int32  // reserved concurrency of the function that serves flags; 0 for none
+	AssetsBucket     string // bucket of the functions' code; "" for the one of the CDK's bootstrap
 }
 
 // exampleTarget is cdk.json's own target, a function of the example stack. It need not be there.
@@ -58,6 +60,7 @@ const targetAlias = "live"
 // Limits below which a finding is a note. A new account may run ten functions at once, and Slipway shares them with the targets.
 const (
 	fewExecutions = 50
+	unreserved    = 100 // concurrent executions that Lambda keeps for functions that reserve none (Lambda Developer Guide, "Reserved concurrency")
 	fullStorage   = 0.9 // of the account's room for functions' code
 )
 
@@ -95,7 +98,7 @@ func Check(ctx context.Context, cfg aws.Config, s Settings) []Finding {
 	if s.AlarmTopic != "" {
 		c.topic(ctx, "alarm topic", s.AlarmTopic)
 	}
-	c.limits(ctx)
+	c.limits(ctx, s)
 	return c.found
 }
 
@@ -260,8 +263,28 @@ func (c *checker) topic(ctx context.Context, subject, arn string) {
 	}
 }
 
+// reservable returns how many concurrent executions may be reserved for the flags, with those that they have already; nil if that isn't
+// known.
+func (c *checker) reservable(ctx context.Context, limit *lambdatypes.AccountLimit) *int32 {
+	if limit.UnreservedConcurrentExecutions == nil {
+		return nil
+	}
+	room := *limit.UnreservedConcurrentExecutions - unreserved
+	out, err := c.lambda.GetFunctionConcurrency(ctx, &lambda.GetFunctionConcurrencyInput{FunctionName: aws.String("slipway-ofrep")})
+	var missing *lambdatypes.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+	case err != nil:
+		return nil
+	default:
+		room += aws.ToInt32(out.ReservedConcurrentExecutions)
+	}
+	room = max(room, 0)
+	return &room
+}
+
 // limits looks whether the account has room for Slipway's functions.
-func (c *checker) limits(ctx context.Context) {
+func (c *checker) limits(ctx context.Context, s Settings) {
 	const subject = "Lambda's limits"
 	out, err := c.lambda.GetAccountSettings(ctx, &lambda.GetAccountSettingsInput{})
 	if err != nil {
@@ -276,6 +299,10 @@ func (c *checker) limits(ctx context.Context) {
 	if limit.UnreservedConcurrentExecutions != nil && *limit.UnreservedConcurrentExecutions < fewExecutions {
 		c.add(Note, subject, "only %d functions may run at once, Slipway's and all others; ask for more: Service Quotas, AWS Lambda, Concurrent executions",
 			*limit.UnreservedConcurrentExecutions)
+	}
+	if room := c.reservable(ctx, limit); room != nil && s.FlagsConcurrency > *room {
+		c.add(Problem, subject, "flagsConcurrency is %d, and %d can be reserved: Lambda keeps %d for functions that reserve none; set flagsConcurrency in cdk.json "+
+			"to what there is, or to 0 for no limit, or ask for more: Service Quotas, AWS Lambda, Concurrent executions", s.FlagsConcurrency, *room, unreserved)
 	}
 	if limit.TotalCodeSize > 0 && float64(usage.TotalCodeSize) > fullStorage*float64(limit.TotalCodeSize) {
 		c.add(Note, subject, "functions' code fills %d of %d bytes, and each release of a target stays a version; delete old versions, or ask for more: "+

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -117,6 +118,26 @@ func TestCheck(t *testing.T) {
 	found = preflight.Check(ctx, cfg, preflight.Settings{Targets: []string{"good", "other-alias"}})
 	if got := find(t, found, "CDK bootstrap"); got.Level != preflight.Good || got.Text != "version 30" || preflight.Failed(found) {
 		t.Errorf("once bootstrapped: %+v", found)
+	}
+}
+
+func TestFlagsConcurrency(t *testing.T) {
+	account, err := lambda.NewFromConfig(cloud.Config()).GetAccountSettings(t.Context(), &lambda.GetAccountSettingsInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := *account.AccountLimit.UnreservedConcurrentExecutions - 100
+	for n, want := range map[int32]preflight.Finding{
+		0:        {Level: preflight.Good},
+		100:      {Level: preflight.Good},
+		room:     {Level: preflight.Good},
+		room + 1: {Level: preflight.Problem, Text: fmt.Sprintf("flagsConcurrency is %d, and %d can be reserved: Lambda keeps 100 for", room+1, room)},
+		5000:     {Level: preflight.Problem, Text: "or to 0 for no limit"},
+	} {
+		got := find(t, preflight.Check(t.Context(), cloud.Config(), preflight.Settings{FlagsConcurrency: n}), "Lambda's limits")
+		if got.Level != want.Level || !strings.Contains(got.Text, want.Text) {
+			t.Errorf("%d: level %d, %q; want level %d, %q", n, got.Level, got.Text, want.Level, want.Text)
+		}
 	}
 }
 
