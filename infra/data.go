@@ -110,7 +110,7 @@ func newBucket(scope constructs.Construct, s Settings) awss3.Bucket {
 	return bucket
 }
 
-// writeOnce has S3 refuse each write over a bundle or an artifact, whoever asks: what was tested is what is deployed. Parts of a
+// writeOnce makes S3 refuse every write over a bundle or an artifact: what was tested is what is deployed. Parts of a
 // multipart upload can't say If-None-Match, its completion can (S3 User Guide, "Enforce conditional writes").
 func writeOnce(bucket awss3.Bucket) awsiam.PolicyStatement {
 	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{

@@ -16,7 +16,7 @@ const (
 	StaleMetric    = "StaleFlags"
 )
 
-// flagsHandler answers at a URL that everybody may call. Its reserved concurrency keeps a flood from taking the account's, which the
+// flagsHandler answers at a public URL. Its reserved concurrency keeps a flood from taking the account's, which the
 // functions of a way back need.
 const flagsHandler = "ofrep"
 

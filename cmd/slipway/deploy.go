@@ -136,7 +136,7 @@ func explainBundle(err error) error {
 	if !errors.As(err, &p) || p.Status != http.StatusConflict || p.Field != "source_sha256" {
 		return err
 	}
-	return fmt.Errorf("%w; another version of slipway may have packed it, or somebody another content: --take-uploaded deploys what was uploaded first", err)
+	return fmt.Errorf("%w; its content is another, or another version of slipway packed it; --take-uploaded deploys what was uploaded first", err)
 }
 
 // checkConfig warns of a commit whose slipway.yaml has another name: its scripts would not run.

@@ -157,7 +157,7 @@ func cloudCommand(ts *testscript.TestScript, _ bool, args []string) {
 		for key, header := range s.bucket {
 			fmt.Fprintln(ts.Stdout(), key, len(header.Get("X-Amz-Meta-Sha256")))
 		}
-	case "bundles": // somebody else's with another SHA-256 are there instead, or again those that were uploaded
+	case "bundles": // others with another SHA-256 are there instead, or again those that were uploaded
 		for key, header := range s.bucket {
 			part, sum := strings.Split(strings.TrimSuffix(key, ".tar.gz"), "/"), header.Get("X-Amz-Meta-Sha256")
 			if len(args) > 1 {

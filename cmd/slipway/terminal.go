@@ -14,7 +14,7 @@ import (
 
 // terminal is a writer to a terminal that shows control characters as text: what scripts print, and what commits, files and people
 // are called, moves no cursor, sets no title and hides nothing. Newline and tab stay. Slipway's own control sequences begin with
-// mark in place of ESC, which nobody else knows.
+// mark in place of ESC: a random text that no other output can hold.
 type terminal struct {
 	w      io.Writer
 	mark   string

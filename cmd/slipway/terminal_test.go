@@ -57,7 +57,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// TestTerminalTakesAnything: whatever is written in whatever pieces, nothing but newline and tab controls the terminal.
+// TestTerminalTakesAnything: for any text in any pieces, nothing but newline and tab controls the terminal.
 func TestTerminalTakesAnything(t *testing.T) {
 	alphabet := []string{"a", "\x1b", "[", "31m", "\r", "\n", "\t", "\u009b", "\xc2", "\x9b", "\u202e", "MARK", "\x00", "ä", "\xf0\x9f"}
 	for range 2000 {

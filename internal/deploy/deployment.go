@@ -126,8 +126,8 @@ type Bundle struct {
 	SHA256 string `json:"sha256"` // hex, of the gzipped file
 }
 
-// FetchedPrefix begins the keys of bundles that Slipway's own functions made, of a git server's commit or a pipeline's artifact. Nobody
-// else may write there, unlike under sources/, where people upload.
+// FetchedPrefix begins the keys of bundles that Slipway's own functions made, of a git server's commit or a pipeline's artifact. Only
+// they may write there, unlike under sources/, where people upload.
 const FetchedPrefix = "fetched/"
 
 // Fetched reports whether one of Slipway's own functions made the bundle.

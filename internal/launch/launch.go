@@ -55,7 +55,7 @@ type Request struct {
 	Rebuild     bool // builds anew, whatever was built of the commit
 	Metadata    map[string]any
 
-	// SourceSHA256 is what the uploader says of the commit's bundle, in hex; "" is whatever is there. Source is the bundle itself, which
+	// SourceSHA256 is what the uploader says of the commit's bundle, in hex; "" takes the bundle that is there. Source is the bundle itself, which
 	// Slipway has made of a pipeline's artifact; nil for every other request.
 	SourceSHA256 string
 	Source       *deploy.Bundle

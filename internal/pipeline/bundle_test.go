@@ -16,7 +16,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/local/localtest"
 )
 
-// TestWriteOnce: whoever may upload can't replace a bundle or an artifact, nor put one where Slipway's own functions do.
+// TestWriteOnce: an uploader can't replace a bundle or an artifact, nor put one where Slipway's own functions do.
 func TestWriteOnce(t *testing.T) {
 	localtest.Needs(t, localtest.Roles)
 	a := newApp(t)

@@ -75,7 +75,7 @@ func (f *Fetch) fetch(ctx context.Context, st *State, d *deploy.Deployment) (don
 }
 
 // onItsBranch reports whether the git server has to say that the commit is on its branch: where only some branches may be deployed, and of
-// a push, which deploys because of its branch. Whoever tells of one need not be the git server.
+// a push, which deploys because of its branch. The sender of a push event need not be the git server.
 func onItsBranch(d *deploy.Deployment) bool {
 	return d.Settings != nil && len(d.Settings.Branches) > 0 || d.Metadata["started_by"] == "push"
 }

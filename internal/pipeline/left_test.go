@@ -12,7 +12,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/script"
 )
 
-// TestNothingIsLeftForTheNext: a script finds nothing in the folder for temporary files that an earlier one left there, whatever permissions that has.
+// TestNothingIsLeftForTheNext: a script finds nothing in the folder for temporary files that an earlier one left there, also in folders without permissions.
 func TestNothingIsLeftForTheNext(t *testing.T) {
 	leave := `! ls -A "$TMPDIR" | grep . && ! ls -A "$TMPDIR/../.." | grep -v "^slipway-" && echo yes > "$SERVE/%[1]s"
 		mkdir -p "$TMPDIR/../../kept" "$TMPDIR/shut" && echo x > "$TMPDIR/../../kept/f" && chmod 000 "$TMPDIR/../../kept" "$TMPDIR/shut"`

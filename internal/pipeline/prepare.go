@@ -415,7 +415,7 @@ func (p *Prepare) read(ctx context.Context, d *deploy.Deployment) (in bundled, e
 }
 
 // bundle finds the commit's source. Where it can be fetched, and isn't there, it is Unfetched; and also where the
-// commit has to be on its branch: then it isn't enough that it is there, since nobody but the server knows which branch it is on.
+// commit has to be on its branch: then it isn't enough that it is there, since only the server knows which branch it is on.
 func (p *Prepare) bundle(ctx context.Context, d *deploy.Deployment) (*deploy.Bundle, error) {
 	if d.Source != nil {
 		return d.Source, nil

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestAllowed: an address is judged by what it leads to, in whatever form it is written.
+// TestAllowed: an address is judged by what it leads to, in each form.
 func TestAllowed(t *testing.T) {
 	for address, want := range map[string]bool{
 		"203.0.113.7":                    true,

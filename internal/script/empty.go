@@ -21,7 +21,7 @@ func Empty(dir string) error {
 	return errors.Join(failed...)
 }
 
-// Remove removes a file or a folder with all that is in it, whatever the permissions of the folders inside.
+// Remove removes a file or a folder with all that is in it, also folders without permissions.
 func Remove(path string) error {
 	if os.RemoveAll(path) == nil {
 		return nil

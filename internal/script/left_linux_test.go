@@ -69,7 +69,7 @@ func runRunaways(t *testing.T) {
 	}
 }
 
-// TestNotEnded: what can't be ended is an error, whatever the script itself came to.
+// TestNotEnded: a process that can't be ended is an error, also if the script succeeded or failed by itself.
 func TestNotEnded(t *testing.T) {
 	real := ownChildren
 	defer func() { ownChildren = real }()

@@ -40,7 +40,7 @@ func NewS3(client *s3.Client, bucket string) *S3 {
 	return &S3{client: client, bucket: bucket, prefix: uploaded}
 }
 
-// Fetched is s for the bundles that Slipway's own functions make, where nobody may upload.
+// Fetched is s for the bundles that Slipway's own functions make, where uploads are not allowed.
 func (s *S3) Fetched() *S3 {
 	return &S3{client: s.client, bucket: s.bucket, prefix: deploy.FetchedPrefix}
 }

@@ -30,7 +30,7 @@ func Workshop(e *boot.Env, s *store.Store) pipeline.Workshop {
 	sources := source.NewS3(s3.NewFromConfig(e.AWS), e.Get("SLIPWAY_BUCKET"))
 	log := logs.New(cloudwatchlogs.NewFromConfig(e.AWS), e.Get("SLIPWAY_LOG_GROUP"))
 	temp := ""
-	if !e.Local() { // there the folder is everybody's
+	if !e.Local() { // there all programs of the machine share the folder
 		temp = os.TempDir()
 	}
 	return pipeline.Workshop{
