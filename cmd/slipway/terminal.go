@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -35,18 +34,23 @@ func (t *terminal) Write(text []byte) (int, error) {
 }
 
 func (t *terminal) show(text []byte) []byte {
-	var shown []byte
+	shown, mark := make([]byte, 0, len(text)), []byte(t.mark)
 	for len(text) > 0 {
-		if bytes.HasPrefix(text, []byte(t.mark)) {
-			shown, text = append(shown, '\x1b'), text[len(t.mark):]
-			continue
+		if text[0] == '\x1b' {
+			if bytes.HasPrefix(text, mark) {
+				shown, text = append(shown, '\x1b'), text[len(mark):]
+				continue
+			}
+			if bytes.HasPrefix(mark, text) {
+				break
+			}
+			if color := sgr.Find(text); color != nil && t.colors {
+				shown, text = append(shown, color...), text[len(color):]
+				continue
+			}
 		}
-		if strings.HasPrefix(t.mark, string(text)) || !utf8.FullRune(text) {
+		if !utf8.FullRune(text) {
 			break
-		}
-		if own := sgr.Find(text); own != nil && t.colors {
-			shown, text = append(shown, own...), text[len(own):]
-			continue
 		}
 
 		r, size := utf8.DecodeRune(text)
