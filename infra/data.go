@@ -92,7 +92,7 @@ func summaryExcept(key string, attributes ...string) *[]*string {
 	return &kept
 }
 
-// newBucket holds sources/, fetched/ and artifacts/, of which nothing expires by itself: a rollback may need any release. Their keys are
+// newBucket holds sources/, fetched/ and artifacts/, of which nothing expires: a rollback may need any release. Their keys are
 // written once, so that there is nothing for versioning to keep. What deployments take to CodeBuild, jobs/, goes after a month.
 func newBucket(scope constructs.Construct, s Settings) awss3.Bucket {
 	bucket := awss3.NewBucket(scope, jsii.String("Bucket"), &awss3.BucketProps{

@@ -1,6 +1,8 @@
 package infra
 
 import (
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
@@ -33,7 +35,7 @@ func newResources(stack awscdk.Stack, s Settings, d *data) *resources {
 	r.bucket = []*string{d.bucket.BucketArn()}
 	r.uploaded = []*string{d.bucket.ArnForObjects(jsii.String("sources/*"))}
 	r.fetched = []*string{d.bucket.ArnForObjects(jsii.String("fetched/*"))}
-	r.sources = append(r.uploaded[:1:1], r.fetched...)
+	r.sources = slices.Concat(r.uploaded, r.fetched)
 	r.artifacts = []*string{d.bucket.ArnForObjects(jsii.String("artifacts/*"))}
 	r.jobs = []*string{d.bucket.ArnForObjects(jsii.String("jobs/*"))}
 	r.handovers = []*string{d.bucket.ArnForObjects(jsii.String("jobs/*/deployment.json"))}

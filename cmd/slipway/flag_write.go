@@ -116,7 +116,7 @@ func newFlagToggle(o *flagOptions, verb string) *cobra.Command {
 		Short: map[string]string{"enable": "Switch a flag on", "disable": "Switch a flag off for everybody"}[verb],
 		Long: map[string]string{"enable": `Switch a flag on.
 
-A flag in the short form is on for all users, whatever its rollout was: slipway flag rollout
+A flag in the short form is on for all users, even if its rollout was lower: slipway flag rollout
 switches it on for a percentage. A flag with a ramp or targeting of its own keeps them.`, "disable": `Switch a flag off for everybody.
 
 A flag whose stored definition is broken is switched off too: the definition is replaced by

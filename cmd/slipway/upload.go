@@ -12,7 +12,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go"
 
 	"github.com/slipway-cd/slipway/internal/config"
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -52,8 +51,7 @@ func (p *program) upload(ctx context.Context, at *place, a *deploy.App, ref stri
 		Bucket: &a.Source.Bucket, Key: &key, Body: f, IfNoneMatch: aws.String("*"), ContentType: aws.String("application/gzip"),
 		Metadata: map[string]string{"sha256": digest},
 	}, source.AtOnce)
-	var refused smithy.APIError
-	if errors.As(err, &refused) && refused.ErrorCode() == "PreconditionFailed" {
+	if source.Exists(err) {
 		return digest, nil
 	}
 	if err != nil {

@@ -44,10 +44,15 @@ func (c *Control) createDeployment(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return launched(c.launcher().Deploy(r.Context(), launch.Request{
+	return launched(c.launcher().Deploy(r.Context(), in.launch(once)))
+}
+
+// launch returns the request as it is launched.
+func (in *DeploymentRequest) launch(once launch.Once) launch.Request {
+	return launch.Request{
 		App: in.App, Environment: in.Environment, CommitSHA: in.CommitSHA, Branch: in.Branch, Force: in.Force, Rebuild: in.Rebuild,
 		SourceSHA256: in.SourceSHA256, Metadata: in.Metadata, Once: once,
-	}))
+	}
 }
 
 func (c *Control) launcher() *launch.Launcher {

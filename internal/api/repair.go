@@ -8,7 +8,6 @@ import (
 	"github.com/akrylysov/algnhsa"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
-	"github.com/slipway-cd/slipway/internal/launch"
 )
 
 // RepairRequest asks to run the way back again in a dirty environment.
@@ -195,10 +194,9 @@ func (c *Control) repairByDeployment(r *http.Request) (int, any, error) {
 	if err := request.validate(); err != nil {
 		return 0, nil, err
 	}
-	return launched(c.launcher().Deploy(r.Context(), launch.Request{
-		App: d.App, Environment: d.Environment, CommitSHA: in.CommitSHA, Branch: in.Branch, Force: in.Force, Rebuild: in.Rebuild, Metadata: in.Metadata, Once: again,
-		SourceSHA256: in.SourceSHA256, Repairing: &deploy.Repair{Of: d.ID, By: callerOf(r.Context()), Why: in.Why},
-	}))
+	repair := request.launch(again)
+	repair.Repairing = &deploy.Repair{Of: d.ID, By: callerOf(r.Context()), Why: in.Why}
+	return launched(c.launcher().Deploy(r.Context(), repair))
 }
 
 // callerOf returns the ARN of who signed the request, its session included; "" without API Gateway.

@@ -33,7 +33,7 @@ func TestTakes(t *testing.T) {
 	}
 }
 
-// TestCheckSource: an uploaded bundle that isn't the one of the commit's release is refused; one that Slipway made is built anew.
+// TestCheckSource: a deployment is refused if its uploaded bundle differs from the release's. If Slipway made the bundle, it is built again.
 func TestCheckSource(t *testing.T) {
 	release := &deploy.Release{BuiltBy: "x", SourceSHA256: "1"}
 	for name, c := range map[string]struct {

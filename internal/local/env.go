@@ -18,7 +18,7 @@ func (c *Cloud) WriteEnv(o Outputs) (string, error) {
 	return path, writePrivate(path, []byte(exports(c.Environ(o))))
 }
 
-// writePrivate writes a file with mode 600, whatever was there before. Nobody reads half of it.
+// writePrivate replaces a file in one step, with mode 600: a reader sees the old content or the new one.
 func writePrivate(path string, text []byte) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // with mode 600
 	if err != nil {

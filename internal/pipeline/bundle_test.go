@@ -53,7 +53,7 @@ func TestWriteOnce(t *testing.T) {
 				t.Errorf("%s, %s, If-None-Match %q: %s, want %s", key, each.text, aws.ToString(each.condition), got, each.want)
 			}
 		}
-		if text := stored(t, key); text != "first" {
+		if text := object(t, key); string(text) != "first" {
 			t.Errorf("%s holds %q", key, text)
 		}
 	}
@@ -62,20 +62,6 @@ func TestWriteOnce(t *testing.T) {
 			t.Errorf("%s: %s", key, got)
 		}
 	}
-}
-
-func stored(t *testing.T, key string) string {
-	t.Helper()
-	got, err := world.s3.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &world.out.Bucket, Key: &key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer got.Body.Close()
-	var text bytes.Buffer
-	if _, err := text.ReadFrom(got.Body); err != nil {
-		t.Fatal(err)
-	}
-	return text.String()
 }
 
 // TestReplacedBundle: what was tested is what is promoted. A bundle that the bucket's owner replaced after that is refused, and a rebuild
@@ -87,14 +73,14 @@ func TestReplacedBundle(t *testing.T) {
 	sha := a.commit("one", config(`test=echo tested >> "$SERVE/tests"`))
 	staging := a.start(map[string]any{"commit_sha": sha, "environment": "staging"}).wants(deploy.Success)
 	key := "sources/" + a.name + "/" + sha + ".tar.gz"
-	first := sha256.Sum256([]byte(stored(t, key)))
+	first := sha256.Sum256(object(t, key))
 	if staging.Release == nil || staging.Release.SourceSHA256 != hex.EncodeToString(first[:]) {
 		t.Fatalf("the release is %+v; want source_sha256 %x", staging.Release, first)
 	}
 
 	other := a.commit("two", config(`test=echo tested >> "$SERVE/tests"`))
-	moved := stored(t, "sources/"+a.name+"/"+other+".tar.gz")
-	if _, err := world.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &world.out.Bucket, Key: &key, Body: strings.NewReader(moved)}); err != nil {
+	moved := object(t, "sources/"+a.name+"/"+other+".tar.gz")
+	if _, err := world.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &world.out.Bucket, Key: &key, Body: bytes.NewReader(moved)}); err != nil {
 		t.Fatal(err)
 	}
 	d := a.start(map[string]any{"commit_sha": sha}).wants(deploy.Failed)

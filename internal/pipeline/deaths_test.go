@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/remote/remotetest"
 )
 
@@ -190,14 +189,10 @@ func (a *app) stopPreparing() *run {
 // slowBundles is a proxy before the cloud that reports each read of a bundle, and sends none before there is a file "go".
 func (a *app) slowBundles(asked chan<- struct{}) string {
 	a.t.Helper()
-	cloud, err := url.Parse(world.cloud.Endpoint())
+	proxy, err := localtest.Proxy(world.cloud.Endpoint())
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(cloud)
-		r.Out.Host = r.In.Host // the signature holds it
-	}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/sources/") {
 			asked <- struct{}{}

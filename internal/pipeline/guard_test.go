@@ -27,7 +27,7 @@ func TestForeignRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	if world.cloud.Engine == local.Remote {
-		t.Skip("somebody else's endpoint judges requests by itself")
+		t.Skip("a remote endpoint has its own rules for requests")
 	}
 	at, err := url.Parse(world.cloud.Endpoint())
 	if err != nil {
@@ -51,7 +51,7 @@ func TestForeignRequests(t *testing.T) {
 		"an empty origin":                 {header{"Origin": ""}, keys, 403},
 		"a file's page":                   {header{"Origin": "file://"}, keys, 403},
 		"another site's, without origin":  {header{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, keys, 403},
-		"by a name of somebody else's":    {header{"Host": "shop.example:" + at.Port()}, keys, 403},
+		"by the name of another site":     {header{"Host": "shop.example:" + at.Port()}, keys, 403},
 		"by a name that begins like ours": {header{"Host": "localhost.shop.example"}, keys, 403},
 		"by another address":              {header{"Host": "192.168.7.7:" + at.Port()}, keys, 403},
 		"another secret":                  {nil, with(keys.AccessKeyID, "test"), 403},
@@ -62,7 +62,7 @@ func TestForeignRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if (each.keys != keys || each.header["Sec-Fetch-Site"] == "same-origin") && world.cloud.Engine == local.LocalStack {
-				return // LocalStack takes any keys, and by itself no origin
+				return // LocalStack takes any keys, and refuses each origin
 			}
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, world.cloud.Endpoint(), strings.NewReader("{}"))
 			if err != nil {

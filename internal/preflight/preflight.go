@@ -263,11 +263,10 @@ func (c *checker) topic(ctx context.Context, subject, arn string) {
 	}
 }
 
-// reservable returns how many concurrent executions may be reserved for the flags, with those that they have already; nil if that isn't
-// known.
-func (c *checker) reservable(ctx context.Context, limit *lambdatypes.AccountLimit) *int32 {
+// reservation looks whether n concurrent executions may be reserved for the flags, those that they have already included.
+func (c *checker) reservation(ctx context.Context, subject string, limit *lambdatypes.AccountLimit, n int32) {
 	if limit.UnreservedConcurrentExecutions == nil {
-		return nil
+		return
 	}
 	room := *limit.UnreservedConcurrentExecutions - unreserved
 	out, err := c.lambda.GetFunctionConcurrency(ctx, &lambda.GetFunctionConcurrencyInput{FunctionName: aws.String("slipway-ofrep")})
@@ -275,12 +274,14 @@ func (c *checker) reservable(ctx context.Context, limit *lambdatypes.AccountLimi
 	switch {
 	case errors.As(err, &missing):
 	case err != nil:
-		return nil
+		return
 	default:
 		room += aws.ToInt32(out.ReservedConcurrentExecutions)
 	}
-	room = max(room, 0)
-	return &room
+	if room = max(room, 0); n > room {
+		c.add(Problem, subject, "flagsConcurrency is %d, and %d can be reserved: Lambda keeps %d for functions that reserve none; set flagsConcurrency in cdk.json "+
+			"to what there is, or to 0 for no limit, or ask for more: Service Quotas, AWS Lambda, Concurrent executions", n, room, unreserved)
+	}
 }
 
 // limits looks whether the account has room for Slipway's functions.
@@ -300,9 +301,8 @@ func (c *checker) limits(ctx context.Context, s Settings) {
 		c.add(Note, subject, "only %d functions may run at once, Slipway's and all others; ask for more: Service Quotas, AWS Lambda, Concurrent executions",
 			*limit.UnreservedConcurrentExecutions)
 	}
-	if room := c.reservable(ctx, limit); room != nil && s.FlagsConcurrency > *room {
-		c.add(Problem, subject, "flagsConcurrency is %d, and %d can be reserved: Lambda keeps %d for functions that reserve none; set flagsConcurrency in cdk.json "+
-			"to what there is, or to 0 for no limit, or ask for more: Service Quotas, AWS Lambda, Concurrent executions", s.FlagsConcurrency, *room, unreserved)
+	if s.FlagsConcurrency > 0 {
+		c.reservation(ctx, subject, limit, s.FlagsConcurrency)
 	}
 	if limit.TotalCodeSize > 0 && float64(usage.TotalCodeSize) > fullStorage*float64(limit.TotalCodeSize) {
 		c.add(Note, subject, "functions' code fills %d of %d bytes, and each release of a target stays a version; delete old versions, or ask for more: "+

@@ -24,13 +24,11 @@ func adopt() {
 func endLeft() bool {
 	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Microsecond) {
 		left := 0
-		for _, children := range ownChildren() {
-			for _, pid := range children() {
-				left++
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-				_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
-			}
-		}
+		eachChild(func(pid int) {
+			left++
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+		})
 		if left == 0 {
 			return true
 		}
@@ -40,37 +38,30 @@ func endLeft() bool {
 	}
 }
 
-// ownChildren lists this process's children: a function for each of its threads. Tests have it list others.
-var ownChildren = func() (lists []func() []int) {
+// eachChild calls do with each of this process's children, as soon as it is seen. Tests have it see others.
+var eachChild = func(do func(pid int)) {
 	threads, _ := os.ReadDir("/proc/self/task")
 	for _, thread := range threads {
-		file := "/proc/self/task/" + thread.Name() + "/children" // proc(5); those that were adopted are the first thread's
-		if _, err := os.Stat(file); err != nil {
-			return []func() []int{childrenByParent} // the kernel was built without it, or the thread has ended
+		text, err := os.ReadFile("/proc/self/task/" + thread.Name() + "/children") // proc(5); adopted ones are the first thread's
+		if err != nil {
+			eachByParent(do) // the kernel was built without the file, or the thread has ended
+			return
 		}
-		lists = append(lists, func() []int { return numbers(file) })
-	}
-	return lists
-}
-
-func numbers(file string) (found []int) {
-	text, _ := os.ReadFile(file)
-	for _, field := range strings.Fields(string(text)) {
-		if n, err := strconv.Atoi(field); err == nil {
-			found = append(found, n)
+		for _, field := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				do(pid)
+			}
 		}
 	}
-	return found
 }
 
-// childrenByParent looks at all processes.
-func childrenByParent() (found []int) {
+// eachByParent is eachChild by a look at all processes.
+func eachByParent(do func(pid int)) {
 	for _, p := range processes() {
 		if p.parent == os.Getpid() {
-			found = append(found, p.pid)
+			do(p.pid)
 		}
 	}
-	return found
 }
 
 // groupRuns reports whether a process of the group can still do something. One that was killed and not yet reaped can't.

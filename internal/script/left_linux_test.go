@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,12 +70,13 @@ func runRunaways(t *testing.T) {
 	}
 }
 
-// TestNotEnded: a process that can't be ended is an error, also if the script succeeded or failed by itself.
+// TestNotEnded: a process that can't be ended is an error, also if the script has its own exit code.
 func TestNotEnded(t *testing.T) {
-	real := ownChildren
-	defer func() { ownChildren = real }()
-	ownChildren = func() []func() []int { // one that no signal reaches, since there is none
-		return append(real(), func() []int { return []int{1 << 22} })
+	real := eachChild
+	defer func() { eachChild = real }()
+	eachChild = func(do func(pid int)) {
+		real(do)
+		do(1 << 22) // one that no signal reaches, since there is none
 	}
 	begin := time.Now()
 	var alive *AliveError
@@ -86,18 +88,16 @@ func TestNotEnded(t *testing.T) {
 	}
 }
 
-func TestChildrenByParent(t *testing.T) {
+func TestEachChild(t *testing.T) {
 	child := exec.Command("sleep", "60")
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = child.Process.Kill(); _ = child.Wait() }()
-	var direct []int
-	for _, list := range ownChildren() {
-		direct = append(direct, list()...)
-	}
-	for name, found := range map[string][]int{"all processes": childrenByParent(), "threads": direct} {
-		if !strings.Contains(fmt.Sprint(found), fmt.Sprint(child.Process.Pid)) {
+	for name, each := range map[string]func(func(int)){"all processes": eachByParent, "threads": eachChild} {
+		var found []int
+		each(func(pid int) { found = append(found, pid) })
+		if !slices.Contains(found, child.Process.Pid) {
 			t.Errorf("%s: %v lacks %d", name, found, child.Process.Pid)
 		}
 	}

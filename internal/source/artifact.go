@@ -43,7 +43,7 @@ func (s *S3) PutArtifact(ctx context.Context, app, commit, name, file string) (d
 	a.Key = artifactKey(app, commit, a.SHA256, name)
 	_, err = s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &a.Key, Body: f, ContentLength: &a.Bytes, IfNoneMatch: aws.String("*"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(a.SHA256))}, AtOnce)
-	if exists(err) {
+	if Exists(err) {
 		return a, s.CheckArtifact(ctx, a)
 	}
 	if err != nil {

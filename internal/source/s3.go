@@ -102,7 +102,7 @@ func (s *S3) PutBundle(ctx context.Context, app, commit string, f *os.File) (*de
 		Bucket: &s.bucket, Key: &key, Body: f, ContentLength: &n, IfNoneMatch: aws.String("*"), ContentType: aws.String("application/gzip"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(sha)), Metadata: map[string]string{"sha256": sha},
 	}, AtOnce)
-	if exists(err) {
+	if Exists(err) {
 		return s.Stat(ctx, app, commit)
 	}
 	if err != nil {
@@ -185,8 +185,8 @@ func AtOnce(o *s3.Options) {
 // quietChecksum keeps the SDK from a warning on each object that was stored without a checksum; digests are compared here anyway.
 func quietChecksum(o *s3.Options) { o.DisableLogOutputChecksumValidationSkipped = true }
 
-// exists reports whether S3 refused a write because there is an object under the key.
-func exists(err error) bool {
+// Exists reports whether err is S3's refusal of a conditional write because there is an object under the key.
+func Exists(err error) bool {
 	var api smithy.APIError
 	return errors.As(err, &api) && api.ErrorCode() == "PreconditionFailed"
 }

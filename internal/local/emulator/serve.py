@@ -1,6 +1,6 @@
 """Starts MiniStack with what Slipway needs of AWS and MiniStack lacks.
 
-Ten things are changed, all from outside, so that the package on disk stays as its authors published it:
+Eleven things are changed, all from outside, so that the package on disk stays as its authors published it:
 
 - answers to functions leave at once: Nagle's algorithm made a warm invoke take 52 ms, of which 42 were a wait;
 - a function's process that waits for work costs nothing: MiniStack woke a thread of each ten times a second, which took 200 of them
@@ -39,7 +39,6 @@ socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
 from ministack.core import lambda_runtime as runtime  # noqa: E402
 from ministack.services import eventbridge, lambda_svc as functions, stepfunctions as machines  # noqa: E402
-
 
 
 def serve_forever(self, poll_interval=None, inner=socketserver.BaseServer.serve_forever):

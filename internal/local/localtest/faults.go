@@ -61,18 +61,26 @@ func StartFaults() *Faults {
 
 // To says where the cloud is.
 func (f *Faults) To(endpoint string) error {
+	proxy, err := Proxy(endpoint)
+	if err == nil {
+		f.target.Store(proxy)
+	}
+	return err
+}
+
+// Proxy sends signed requests on to a cloud as they are. If there is no answer, it hangs up.
+func Proxy(endpoint string) (*httputil.ReverseProxy, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	f.target.Store(&httputil.ReverseProxy{
+	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(u)
 			r.Out.Host = r.In.Host // the signature holds it
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { hangUp(w, nil) },
-	})
-	return nil
+	}, nil
 }
 
 // Fail has that share of the requests fail from now on, 0 to 1.
