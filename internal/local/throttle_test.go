@@ -56,10 +56,15 @@ func TestThrottledTask(t *testing.T) {
 			t.Errorf("%s at the limit: %s, %s: %s", machine, out.Status, aws.ToString(out.Error), aws.ToString(out.Cause))
 		}
 	}
-	time.AfterFunc(500*time.Millisecond, func() { limit(5) })
+	raised := make(chan struct{}) // The execution may end before the answer to the call that made room for it.
+	time.AfterFunc(500*time.Millisecond, func() {
+		defer close(raised)
+		limit(5)
+	})
 	if out := run(call); out.Status != types.ExecutionStatusSucceeded {
 		t.Errorf("once there is room: %s, %s: %s", out.Status, aws.ToString(out.Error), aws.ToString(out.Cause))
 	}
+	<-raised
 }
 
 // createMachine makes a machine of one task, which calls f.
