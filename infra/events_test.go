@@ -116,7 +116,24 @@ func TestDeadEvents(t *testing.T) {
 	}
 }
 
-// TestTooLarge: what no function sees since it is too large rings an alarm, by the access log's status, which is text there.
+// counts reports whether a filter pattern that joins comparisons of text by && holds for a line of a log.
+func counts(t *testing.T, pattern string, line map[string]string) bool {
+	t.Helper()
+	inner := strings.TrimSuffix(strings.TrimPrefix(pattern, "{"), "}")
+	for _, term := range strings.Split(inner, "&&") {
+		var field, operator, value string
+		if n, err := fmt.Sscanf(strings.Trim(term, " ()"), "$.%s %s %q", &field, &operator, &value); n != 3 || err != nil || operator != "=" && operator != "!=" {
+			t.Fatalf("%q is none of $.FIELD = \"VALUE\" and !=: %v", term, err)
+		}
+		if (line[field] == value) != (operator == "=") {
+			return false
+		}
+	}
+	return true
+}
+
+// TestTooLarge: what a caller of the account sends and no function sees, since it is too large, rings an alarm, by the access log's
+// status and caller, which are text there. What a stranger sends rings none.
 func TestTooLarge(t *testing.T) {
 	filters := slipway.of(t, "AWS::Logs::MetricFilter")
 	if len(filters) != 1 {
@@ -124,12 +141,27 @@ func TestTooLarge(t *testing.T) {
 	}
 	for _, f := range filters {
 		made := f.at("MetricTransformations").([]any)[0].(object)
-		if f.text("FilterPattern") != `{ $.status = "413" }` || made["MetricNamespace"] != "Slipway" || made["MetricName"] != "RequestsTooLarge" || made["MetricValue"] != "1" {
+		for _, c := range []struct {
+			who  string
+			line map[string]string
+			want bool
+		}{
+			{"a stranger's request that is too large", map[string]string{"status": "413", "caller": "-"}, false},
+			{"a stranger's wrong signature", map[string]string{"status": "401", "caller": "-"}, false},
+			{"an IAM caller's request that is too large", map[string]string{"status": "413", "caller": "AROAEXAMPLE:ci"}, true},
+			{"an IAM caller's request", map[string]string{"status": "202", "caller": "AROAEXAMPLE:ci"}, false},
+		} {
+			if got := counts(t, f.text("FilterPattern"), c.line); got != c.want {
+				t.Errorf("%s counts: %v, want %v", c.who, got, c.want)
+			}
+		}
+		if made["MetricNamespace"] != "Slipway" || made["MetricName"] != "RequestsTooLarge" || made["MetricValue"] != "1" {
 			t.Errorf("filter %v", f)
 		}
 		for _, stage := range slipway.of(t, "AWS::ApiGateway::Stage") {
 			group := strings.TrimSuffix(strings.TrimPrefix(f.text("LogGroupName"), "${"), "}")
-			if s := stage.at("AccessLogSetting").(object); group == "" || !strings.Contains(fmt.Sprint(s["DestinationArn"]), group) || !strings.Contains(fmt.Sprint(s["Format"]), `"status":"$context.status"`) {
+			if s := stage.at("AccessLogSetting").(object); group == "" || !strings.Contains(fmt.Sprint(s["DestinationArn"]), group) || !strings.Contains(fmt.Sprint(s["Format"]), `"status":"$context.status"`) ||
+				!strings.Contains(fmt.Sprint(s["Format"]), `"caller":"$context.identity.caller"`) {
 				t.Errorf("the access log %v is not that of %s", s, group)
 			}
 		}

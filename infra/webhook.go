@@ -28,15 +28,15 @@ func newWebhook(scope constructs.Construct, api awsapigateway.RestApi, fn awslam
 	})
 }
 
-// tooLargeMetric counts the requests that API Gateway, Lambda or the webhook refused for their size.
+// tooLargeMetric counts the requests by callers of the account that API Gateway or Lambda refused for their size.
 const tooLargeMetric = "RequestsTooLarge"
 
-// countTooLarge counts them in the access log, the only place that has those that come to no function. GitHub sends pushes of up to
-// 25 MB, API Gateway takes 10 MB and Lambda 6: the push is not deployed, and nobody else says so.
+// countTooLarge counts them in the access log, the only place that has those that come to no function. A request without an IAM caller
+// doesn't count: it came to the webhook, whose function alone can tell GitHub from a stranger and never saw it.
 func countTooLarge(scope constructs.Construct, logs awslogs.LogGroup) {
 	awslogs.NewMetricFilter(scope, jsii.String("TooLarge"), &awslogs.MetricFilterProps{
 		LogGroup:        logs,
-		FilterPattern:   awslogs.FilterPattern_Literal(jsii.String(`{ $.status = "413" }`)),
+		FilterPattern:   awslogs.FilterPattern_Literal(jsii.String(`{ ($.status = "413") && ($.caller != "-") }`)),
 		MetricNamespace: jsii.String(Namespace),
 		MetricName:      jsii.String(tooLargeMetric),
 		MetricValue:     jsii.String("1"),
@@ -45,7 +45,7 @@ func countTooLarge(scope constructs.Construct, logs awslogs.LogGroup) {
 
 // tooLarge adds the alarm on requests that were refused for their size.
 func (a *alarms) tooLarge() {
-	a.add("request-too-large", "A request was larger than the API takes; a push that GitHub told of may not be deployed", 1, count(tooLargeMetric))
+	a.add("request-too-large", "A caller of the account sent a request that is larger than the API takes", 1, count(tooLargeMetric))
 }
 
 // mayHear is what the webhook takes: its own secret, and launching. Secrets Manager ends a secret's ARN with six

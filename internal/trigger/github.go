@@ -39,11 +39,17 @@ func github(body []byte, now time.Time) (Push, *Answer, error) {
 		return Push{}, nil, deploy.FieldErrorf("repository.full_name", "is missing")
 	}
 
+	sent, ok := clock(g.Repository.PushedAt)
+	if ok && now.Sub(sent) > Remembered {
+		return Push{}, ignored("the push is of %s; one of more than %d days ago may be a recording, and deploys nothing",
+			sent.UTC().Format(time.DateOnly), Remembered/(24*time.Hour)), nil
+	}
+
 	p := Push{Repository: g.Repository.FullName, Branch: branch, CommitSHA: g.After, Before: g.Before, Told: now, Sent: now, Door: doorGitHub}
 	if g.Deleted {
 		p.CommitSHA = zeroCommit
 	}
-	if sent, ok := clock(g.Repository.PushedAt); ok {
+	if ok {
 		p.Sent, p.HasTime = sent, true
 	}
 	return p, nil, nil

@@ -54,7 +54,9 @@ func (s *Secrets) get(ctx context.Context, age time.Duration) ([]string, error) 
 	switch kind := deploy.KindOf(err); {
 	case err == nil:
 		s.known, s.none = secrets, nil
-	case kind == deploy.NotFound || kind == deploy.Invalid:
+	case kind == deploy.NotFound:
+		s.known, s.none = nil, err
+	case kind == deploy.Invalid:
 		s.known, s.none = nil, deploy.Errorf(deploy.Internal, "webhook's secret", "%w", err)
 	case s.known == nil:
 		return nil, deploy.Errorf(deploy.Internal, "webhook's secret", "%w", err)

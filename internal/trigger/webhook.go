@@ -17,7 +17,7 @@ import (
 )
 
 // MaxBody bounds a webhook's body: what Lambda takes as an event, in which the body's quotes are escaped besides, so that a real push
-// has up to 5.5 MB. GitHub itself sends up to 25 MB; API Gateway answers 413 to what is larger, and an alarm is told.
+// has up to 5.5 MB. GitHub itself sends up to 25 MB; API Gateway answers 413 to what is larger.
 const MaxBody = 6 << 20
 
 // Memory keeps the answers to deliveries.
@@ -50,11 +50,11 @@ func refuse(status int, format string, args ...any) error {
 // serve answers one request: the status, and the JSON of the answer where there is no error. Nothing of the body is
 // looked at before its signature.
 func (h *Webhook) serve(ctx context.Context, header http.Header, body []byte) (int, []byte, error) {
-	if len(body) > MaxBody {
-		return 0, nil, refuse(http.StatusRequestEntityTooLarge, "the body has %d bytes; Slipway takes %d: push fewer commits at once, or deploy with slipway deploy", len(body), MaxBody)
-	}
 	if err := h.signed(ctx, header, body); err != nil {
 		return 0, nil, err
+	}
+	if len(body) > MaxBody {
+		return 0, nil, refuse(http.StatusRequestEntityTooLarge, "the body has %d bytes; Slipway takes %d: push fewer commits at once, or deploy with slipway deploy", len(body), MaxBody)
 	}
 	if kind, _, err := mime.ParseMediaType(header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return 0, nil, refuse(http.StatusUnsupportedMediaType, "the content type is %q; set the webhook's to application/json", deploy.Cut(header.Get("Content-Type"), 80))
@@ -126,9 +126,13 @@ func (h *Webhook) signed(ctx context.Context, header http.Header, body []byte) e
 		}
 		return good
 	}
-	if ok, err := h.Secrets.Any(ctx, matches); err != nil {
+	ok, err := h.Secrets.Any(ctx, matches)
+	switch {
+	case deploy.KindOf(err) == deploy.NotFound: // without a secret no signature is right, and a stranger's request is no failure
+		return refuse(http.StatusUnauthorized, "the webhook has no secret in Secrets Manager, so that no signature can fit; an operator sets it")
+	case err != nil:
 		return err
-	} else if !ok {
+	case !ok:
 		return refuse(http.StatusUnauthorized, "X-Hub-Signature-256 does not fit the body and the secret")
 	}
 	return nil
