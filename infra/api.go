@@ -26,7 +26,21 @@ var routes = []struct{ method, path string }{
 	{"GET", "/v1/apps"},
 	{"PUT", "/v1/apps/{app}"},
 	{"GET", "/v1/apps/{app}"},
+	{"GET", "/v1/apps/{app}/deployments"},
+	{"GET", "/v1/apps/{app}/deployments/{id}"},
+	{"GET", "/v1/apps/{app}/deployments/{id}/logs"},
 	{"GET", "/v1/apps/{app}/environments/{environment}"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/deployments"},
+	{"GET", "/v1/apps/{app}/environments/{environment}/deployments"},
+	{"GET", "/v1/apps/{app}/environments/{environment}/deployments/{id}"},
+	{"GET", "/v1/apps/{app}/environments/{environment}/deployments/{id}/logs"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/deployments/{id}/cancel"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/deployments/{id}/rollback"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/deployments/{id}/repair"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/deployments/{id}/repair/to"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/deployments/{id}/repair/skip-scripts"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/deployments/{id}/repair/declare"},
+	{"POST", "/v1/apps/{app}/environments/{environment}/deployments/{id}/repair/deployment"},
 	{"POST", "/v1/apps/{app}/environments/{environment}/rollback"},
 	{"GET", "/v1/apps/{app}/environments/{environment}/flags"},
 	{"PUT", "/v1/apps/{app}/environments/{environment}/flags"},
@@ -65,16 +79,21 @@ const (
 	startBurst      = requestBurst / 2
 )
 
-// starting are the routes that start one.
-var starting = []string{
-	"/v1/deployments/POST", "/v1/deployments/{id}/rollback/POST", "/v1/apps/{app}/environments/{environment}/rollback/POST",
-	"/v1/deployments/{id}/repair/POST", "/v1/deployments/{id}/repair/to/POST", "/v1/deployments/{id}/repair/skip-scripts/POST",
-	"/v1/deployments/{id}/repair/declare/POST", "/v1/deployments/{id}/repair/deployment/POST",
+// starting are the routes that start one, flat and by environment.
+func starting() []string {
+	paths := []string{"/v1/apps/{app}/environments/{environment}/rollback/POST"}
+	for _, at := range []string{"/v1", "/v1/apps/{app}/environments/{environment}"} {
+		paths = append(paths, at+"/deployments/POST")
+		for _, way := range []string{"rollback", "repair", "repair/to", "repair/skip-scripts", "repair/declare", "repair/deployment"} {
+			paths = append(paths, at+"/deployments/{id}/"+way+"/POST")
+		}
+	}
+	return paths
 }
 
 func startLimits() *map[string]*awsapigateway.MethodDeploymentOptions {
 	limits := map[string]*awsapigateway.MethodDeploymentOptions{}
-	for _, route := range starting {
+	for _, route := range starting() {
 		limits[route] = &awsapigateway.MethodDeploymentOptions{ThrottlingRateLimit: jsii.Number(startsPerSecond), ThrottlingBurstLimit: jsii.Number(startBurst)}
 	}
 	limits[webhookPath+"/POST"] = &awsapigateway.MethodDeploymentOptions{ThrottlingRateLimit: jsii.Number(webhooksPerSecond), ThrottlingBurstLimit: jsii.Number(webhookBurst)}

@@ -88,20 +88,14 @@ func (c *Control) Routes() []string { return slices.Sorted(maps.Keys(c.actions()
 
 func (c *Control) actions() map[string]action {
 	actions := map[string]action{
-		"GET /v1/openapi.json":                                    c.readDocument,
-		"POST /v1/deployments":                                    c.createDeployment,
-		"GET /v1/deployments":                                     c.listDeployments,
-		"GET /v1/deployments/{id}":                                c.getDeployment,
-		"GET /v1/deployments/{id}/logs":                           c.readLogs,
-		"POST /v1/deployments/{id}/cancel":                        c.cancelDeployment,
-		"POST /v1/deployments/{id}/rollback":                      c.undoDeployment,
-		"GET /v1/apps":                                            c.listApps,
-		"PUT /v1/apps/{app}":                                      c.putApp,
-		"GET /v1/apps/{app}":                                      c.getApp,
+		"GET /v1/openapi.json": c.readDocument,
+		"GET /v1/apps":         c.listApps,
+		"PUT /v1/apps/{app}":   c.putApp,
+		"GET /v1/apps/{app}":   c.getApp,
 		"GET /v1/apps/{app}/environments/{environment}":           c.getEnvironment,
 		"POST /v1/apps/{app}/environments/{environment}/rollback": c.rollBackEnvironment,
 	}
-	maps.Copy(actions, c.repairActions())
+	maps.Copy(actions, c.deploymentActions())
 	maps.Copy(actions, c.flagActions())
 	return actions
 }

@@ -37,6 +37,10 @@ func (c *Control) createDeployment(r *http.Request) (int, any, error) {
 	if err := decode(r, &in); err != nil {
 		return 0, nil, err
 	}
+	return c.create(r, in)
+}
+
+func (c *Control) create(r *http.Request, in DeploymentRequest) (int, any, error) {
 	if err := in.validate(); err != nil {
 		return 0, nil, err
 	}
@@ -45,6 +49,31 @@ func (c *Control) createDeployment(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	return launched(c.launcher().Deploy(r.Context(), in.launch(once)))
+}
+
+// EnvironmentDeploymentRequest asks to put a commit into the environment that the path names.
+type EnvironmentDeploymentRequest struct {
+	CommitSHA string         `json:"commit_sha"`
+	Branch    string         `json:"branch,omitempty"`
+	Force     bool           `json:"force_deployment,omitempty"`
+	Rebuild   bool           `json:"rebuild,omitempty"`
+	Metadata  map[string]any `json:"metadata,omitempty"`
+
+	SourceSHA256 string `json:"source_sha256,omitempty"` // these all as in a DeploymentRequest
+}
+
+// in returns the request with the app and the environment that it doesn't name itself.
+func (in *EnvironmentDeploymentRequest) in(app, environment string) DeploymentRequest {
+	return DeploymentRequest{App: app, Environment: environment, CommitSHA: in.CommitSHA, Branch: in.Branch, Force: in.Force, Rebuild: in.Rebuild,
+		Metadata: in.Metadata, SourceSHA256: in.SourceSHA256}
+}
+
+func (c *Control) createDeploymentHere(r *http.Request) (int, any, error) {
+	var in EnvironmentDeploymentRequest
+	if err := decode(r, &in); err != nil {
+		return 0, nil, err
+	}
+	return c.create(r, in.in(r.PathValue("app"), r.PathValue("environment")))
 }
 
 // launch returns the request as it is launched.

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -38,10 +40,46 @@ type LinePage struct {
 	NextCursor string        `json:"next_cursor"`
 }
 
+// Where the routes of deployments are. IAM judges a request by its path, so that a right to the flat ones is one to the deployments of
+// all apps, and the others can be given out for one app, or for one environment of it.
+const (
+	flatRoutes        = "/v1"
+	appRoutes         = "/v1/apps/{app}"
+	environmentRoutes = "/v1/apps/{app}/environments/{environment}"
+)
+
+// deploymentActions are the routes of deployments. What changes something is in the flat form and by environment: who may deploy to one
+// of an app's environments may not deploy to the next.
+func (c *Control) deploymentActions() map[string]action {
+	actions := map[string]action{
+		"POST " + flatRoutes + "/deployments":        c.createDeployment,
+		"POST " + environmentRoutes + "/deployments": c.createDeploymentHere,
+	}
+	for _, at := range []string{flatRoutes, appRoutes, environmentRoutes} {
+		actions["GET "+at+"/deployments"] = c.listDeployments
+		actions["GET "+at+"/deployments/{id}"] = c.getDeployment
+		actions["GET "+at+"/deployments/{id}/logs"] = c.readLogs
+	}
+	for _, at := range []string{flatRoutes, environmentRoutes} {
+		actions["POST "+at+"/deployments/{id}/cancel"] = c.cancelDeployment
+		actions["POST "+at+"/deployments/{id}/rollback"] = c.undoDeployment
+		for way, act := range c.repairActions() {
+			actions["POST "+at+"/deployments/{id}/"+way] = act
+		}
+	}
+	return actions
+}
+
+// listParameters are those of a route that lists deployments: what stands in its path is none.
+func listParameters(r *http.Request) []string {
+	known := []string{"app", "environment", "status", "limit", "cursor"}
+	return slices.DeleteFunc(known, func(name string) bool { return r.PathValue(name) != "" })
+}
+
 func (c *Control) listDeployments(r *http.Request) (int, any, error) {
-	q := queryOf(r.URL, "app", "environment", "status", "limit", "cursor")
-	want := deploy.Query{App: q.text("app"), Environment: q.text("environment"), Status: deploy.Status(q.text("status")),
-		Limit: q.limit(DefaultPage, deploy.MaxPage), Cursor: q.cursor()}
+	q := queryOf(r.URL, listParameters(r)...)
+	want := deploy.Query{Status: deploy.Status(q.text("status")), Limit: q.limit(DefaultPage, deploy.MaxPage), Cursor: q.cursor(),
+		App: cmp.Or(r.PathValue("app"), q.text("app")), Environment: cmp.Or(r.PathValue("environment"), q.text("environment"))}
 	if want.Status != "" && !want.Status.Valid() {
 		q.refuse("status", "%q is not one; want one of %v", deploy.Cut(string(want.Status), 40), deploy.Statuses)
 	}
@@ -79,7 +117,7 @@ func (c *Control) known(ctx context.Context, q deploy.Query) error {
 }
 
 func (c *Control) getDeployment(r *http.Request) (int, any, error) {
-	d, err := c.deployment(r.Context(), r.PathValue("id"))
+	d, err := c.deploymentOf(r)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -92,7 +130,7 @@ func (c *Control) readLogs(r *http.Request) (int, any, error) {
 	if q.err != nil {
 		return 0, nil, q.err
 	}
-	d, err := c.deployment(r.Context(), r.PathValue("id"))
+	d, err := c.deploymentOf(r)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -107,15 +145,26 @@ func (c *Control) cancelDeployment(r *http.Request) (int, any, error) {
 	if err := decode(r, &struct{}{}); err != nil {
 		return 0, nil, err
 	}
-	id := r.PathValue("id")
-	if !deploy.ValidID(id) {
-		return 0, nil, noDeployment(id)
+	found, err := c.deploymentOf(r)
+	if err != nil {
+		return 0, nil, err
 	}
-	d, err := c.Cancel(r.Context(), id)
+	d, err := c.Cancel(r.Context(), found.ID)
 	if err != nil {
 		return 0, nil, err
 	}
 	return http.StatusAccepted, whole(d), nil
+}
+
+// deploymentOf finds the deployment of a request's path. One of another app or environment than the path names is answered like one
+// that doesn't exist.
+func (c *Control) deploymentOf(r *http.Request) (*deploy.Deployment, error) {
+	id, app, environment := r.PathValue("id"), r.PathValue("app"), r.PathValue("environment")
+	d, err := c.deployment(r.Context(), id)
+	if err == nil && (app != "" && d.App != app || environment != "" && d.Environment != environment) {
+		return nil, noDeployment(id)
+	}
+	return d, err
 }
 
 // deployment finds one. An id that can't be one isn't looked for.
@@ -123,7 +172,11 @@ func (c *Control) deployment(ctx context.Context, id string) (*deploy.Deployment
 	if !deploy.ValidID(id) {
 		return nil, noDeployment(id)
 	}
-	return c.Store.Deployment(ctx, id)
+	d, err := c.Store.Deployment(ctx, id)
+	if deploy.KindOf(err) == deploy.NotFound {
+		return nil, noDeployment(id)
+	}
+	return d, err
 }
 
 func noDeployment(id string) error {

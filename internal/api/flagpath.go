@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"path"
@@ -41,4 +42,17 @@ func escapeName(name string) string {
 		return strings.ReplaceAll(name, ".", "%2E")
 	}
 	return url.PathEscape(name)
+}
+
+// plainNames refuses a path with an escape that its name doesn't need. IAM may compare the path as it was sent: a policy that denies
+// environments/production would let environments/%70roduction pass.
+func plainNames(r *http.Request) error {
+	event, _ := algnhsa.APIGatewayV1RequestFromContext(r.Context())
+	for _, sent := range strings.Split(cmp.Or(event.Path, r.URL.EscapedPath()), "/") {
+		name, err := url.PathUnescape(sent)
+		if isDots := name == "." || name == ".."; err == nil && !isDots && sent != name && url.PathEscape(name) == name {
+			return noRoute(r)
+		}
+	}
+	return nil
 }

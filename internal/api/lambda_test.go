@@ -83,6 +83,9 @@ func TestLambda(t *testing.T) {
 		{gatewayEvent("GET", "/v1/apps/a%2Fb", "", false, nil), 404, "there is no"},
 		{gatewayEvent("GET", "/v1/deployments/"+live+"%2Flogs", "", false, nil), 404, "there is no route"},
 		{gatewayEvent("GET", "/v1/apps/shop%2Fenvironments%2Fproduction", "", false, nil), 404, "there is no route"},
+		{gatewayEvent("GET", "/v1/apps/shop/deployments/"+live+"%2Flogs", "", false, nil), 404, "there is no route"},
+		{gatewayEvent("GET", "/v1/apps/shop/environments/%70roduction", "", false, nil), 404, "there is no route"},
+		{gatewayEvent("GET", "/v1/apps/%73hop/environments/production/flags/%2E%2E", "", false, nil), 404, "there is no route"},
 		{gatewayEvent("GET", "/v1/deployments/"+live, "", false, nil), 200, live},
 	} {
 		out, err := h.Invoke(t.Context(), each.event)
@@ -97,8 +100,8 @@ func TestLambda(t *testing.T) {
 			t.Errorf("request id %v", id)
 		}
 	}
-	if n := strings.Count(log.String(), "caller=arn:aws:iam::123456789012:user/eve"); n != 12 {
-		t.Errorf("the caller is in %d of 12 lines:\n%s", n, &log)
+	if n := strings.Count(log.String(), "caller=arn:aws:iam::123456789012:user/eve"); n != 15 {
+		t.Errorf("the caller is in %d of 15 lines:\n%s", n, &log)
 	}
 	if line, _, _ := strings.Cut(log.String(), "\n"); !strings.Contains(line, `route="POST /v1/deployments" status=202`) {
 		t.Errorf("log line %s", line)

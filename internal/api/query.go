@@ -15,9 +15,13 @@ const MaxCursor = 1024
 
 // queried are the routes that take parameters, and read them by themselves.
 var queried = map[string]bool{
-	"GET /v1/deployments":           true,
-	"GET /v1/deployments/{id}/logs": true,
-	"GET /v1/apps":                  true,
+	"GET " + flatRoutes + "/deployments":                  true,
+	"GET " + flatRoutes + "/deployments/{id}/logs":        true,
+	"GET " + appRoutes + "/deployments":                   true,
+	"GET " + appRoutes + "/deployments/{id}/logs":         true,
+	"GET " + environmentRoutes + "/deployments":           true,
+	"GET " + environmentRoutes + "/deployments/{id}/logs": true,
+	"GET /v1/apps": true,
 	"GET /v1/apps/{app}/environments/{environment}/flags":                true,
 	"PUT /v1/apps/{app}/environments/{environment}/flags":                true,
 	"GET /v1/apps/{app}/environments/{environment}/flags.flagd.json":     true,

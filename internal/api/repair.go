@@ -45,14 +45,15 @@ type RepairDeploymentRequest struct {
 	SourceSHA256 string `json:"source_sha256,omitempty"` // as in a DeploymentRequest
 }
 
-// repairActions are the ways out of a dirty environment. Each is a route of its own, so that IAM can give out one and not another.
+// repairActions are the ways out of a dirty environment, as a path's end. Each is a route of its own, so that IAM can give out one and
+// not another.
 func (c *Control) repairActions() map[string]action {
 	return map[string]action{
-		"POST /v1/deployments/{id}/repair":              c.repairAgain,
-		"POST /v1/deployments/{id}/repair/to":           c.repairTo,
-		"POST /v1/deployments/{id}/repair/skip-scripts": c.repairWithoutScripts,
-		"POST /v1/deployments/{id}/repair/declare":      c.declareRepaired,
-		"POST /v1/deployments/{id}/repair/deployment":   c.repairByDeployment,
+		"repair":              c.repairAgain,
+		"repair/to":           c.repairTo,
+		"repair/skip-scripts": c.repairWithoutScripts,
+		"repair/declare":      c.declareRepaired,
+		"repair/deployment":   c.repairByDeployment,
 	}
 }
 
@@ -102,7 +103,7 @@ func decodeWhy(r *http.Request, in any, why *string) error {
 // repair starts a rollback that takes over the dirty environment of the deployment that the path names.
 func (c *Control) repair(r *http.Request, in any, to string, repairing deploy.Repair) (int, any, error) {
 	return c.startOnce(r, in, func(ctx context.Context) (*deploy.Deployment, error) {
-		h, dirty, err := c.dirtyEnvironment(ctx, r.PathValue("id"))
+		h, dirty, err := c.dirtyEnvironment(r)
 		if err != nil {
 			return nil, err
 		}
@@ -116,9 +117,10 @@ func (c *Control) repair(r *http.Request, in any, to string, repairing deploy.Re
 	})
 }
 
-// dirtyEnvironment finds the environment of a deployment, and what is to be repaired there.
-func (c *Control) dirtyEnvironment(ctx context.Context, id string) (*deploy.Head, *deploy.Deployment, error) {
-	d, err := c.deployment(ctx, id)
+// dirtyEnvironment finds the environment of a request's deployment, and what is to be repaired there.
+func (c *Control) dirtyEnvironment(r *http.Request) (*deploy.Head, *deploy.Deployment, error) {
+	ctx := r.Context()
+	d, err := c.deploymentOf(r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -185,7 +187,7 @@ func (c *Control) repairByDeployment(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	d, err := c.deployment(r.Context(), r.PathValue("id"))
+	d, err := c.deploymentOf(r)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -19,11 +19,12 @@ func (c *Control) undoDeployment(r *http.Request) (int, any, error) {
 	if err := decode(r, &struct{}{}); err != nil {
 		return 0, nil, err
 	}
-	return c.startOnce(r, nil, func(ctx context.Context) (*deploy.Deployment, error) { return c.undone(ctx, r.PathValue("id")) })
+	return c.startOnce(r, nil, func(context.Context) (*deploy.Deployment, error) { return c.undone(r) })
 }
 
-func (c *Control) undone(ctx context.Context, id string) (*deploy.Deployment, error) {
-	d, err := c.deployment(ctx, id)
+func (c *Control) undone(r *http.Request) (*deploy.Deployment, error) {
+	ctx := r.Context()
+	d, err := c.deploymentOf(r)
 	if err != nil {
 		return nil, err
 	}

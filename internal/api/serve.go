@@ -145,6 +145,9 @@ func (s *server) dispatch(r *http.Request) (x *exchange) {
 			x.err = deploy.Errorf(deploy.Internal, "api", "panic: %v\n%s", v, debug.Stack())
 		}
 	}()
+	if x.err = plainNames(r); x.err != nil {
+		return x
+	}
 	r = withNames(r)
 	// ServeMux would redirect, and doesn't know the stage's prefix. A name of dots that is escaped stays a name.
 	if escaped := r.URL.EscapedPath(); path.Clean(escaped) != escaped {

@@ -1,0 +1,144 @@
+package api_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/slipway-cd/slipway/internal/api"
+	"github.com/slipway-cd/slipway/internal/api/apitest"
+	"github.com/slipway-cd/slipway/internal/deploy"
+)
+
+// absent is an id that no deployment has.
+const absent = "deploy-20261122-150000000-gggggggg"
+
+// withBlog returns the tests' world with a second app, blog, that has the same environments as shop.
+func withBlog(t *testing.T) *apitest.Cloud {
+	t.Helper()
+	c := world(t)
+	blog, err := c.App(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blog.Name = "blog"
+	if err := c.PutApp(t.Context(), blog); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestDeploymentOfAnother: below an app or an environment, the id of another app's or environment's deployment is answered exactly like
+// one that doesn't exist, on every route, and changes nothing.
+func TestDeploymentOfAnother(t *testing.T) {
+	tried := 0
+	for _, route := range new(api.Control).Routes() {
+		method, pattern, _ := strings.Cut(route, " ")
+		if !strings.Contains(pattern, "{app}") || !strings.Contains(pattern, "{id}") {
+			continue
+		}
+		elsewhere := []string{"blog production"}
+		if strings.Contains(pattern, "{environment}") {
+			elsewhere = append(elsewhere, "shop staging", "shop preview")
+		}
+		for _, place := range elsewhere {
+			app, environment, _ := strings.Cut(place, " ")
+			for _, id := range []string{live, first} {
+				tried++
+				c := withBlog(t)
+				before, _ := c.Deployment(t.Context(), id)
+				h := served(t, c.Control(quiet()))
+				target := func(id string) string {
+					return method + " " + strings.NewReplacer("{app}", app, "{environment}", environment, "{id}", id).Replace(pattern)
+				}
+
+				got, want := ask(h, target(id), bodyOf(pattern)), ask(h, target(absent), bodyOf(pattern))
+				if got.Code != http.StatusNotFound || strings.ReplaceAll(got.Body.String(), id, absent) != want.Body.String() {
+					t.Errorf("%s: %d %s; of one that doesn't exist %d %s", target(id), got.Code, got.Body, want.Code, want.Body)
+				}
+				after, _ := c.Deployment(t.Context(), id)
+				if all, _, _ := c.List(t.Context(), deploy.Query{Limit: 100}); after.Version != before.Version || len(all) != 6 {
+					t.Errorf("%s changed something", target(id))
+				}
+			}
+		}
+	}
+	if tried < 50 {
+		t.Errorf("%d requests were tried", tried)
+	}
+}
+
+// bodyOf returns a body that a route takes.
+func bodyOf(pattern string) string {
+	switch {
+	case strings.HasSuffix(pattern, "/repair/deployment"):
+		return `{"why":"a test","commit_sha":"` + commit(1) + `"}`
+	case strings.HasSuffix(pattern, "/repair/to"):
+		return `{"why":"a test","to":"` + first + `"}`
+	case strings.Contains(pattern, "/repair"):
+		return `{"why":"a test"}`
+	}
+	return ""
+}
+
+// TestDeploymentsOfAnApp: a list below an app or an environment has that one's deployments and no others.
+func TestDeploymentsOfAnApp(t *testing.T) {
+	c := withBlog(t)
+	c.Put(&deploy.Deployment{ID: absent, App: "blog", Environment: "production", Action: deploy.Deploy, Status: deploy.Success, StartTime: c.Now()})
+	h := served(t, c.Control(quiet()))
+	for target, want := range map[string][]string{
+		"/v1/apps/blog/deployments":                                                {absent},
+		"/v1/apps/blog/environments/staging/deployments":                           {},
+		"/v1/apps/shop/environments/staging/deployments":                           {dirty},
+		"/v1/apps/shop/environments/production/deployments?status=failed":          {failed},
+		"/v1/apps/shop/deployments?environment=staging":                            {dirty},
+		"/v1/apps/shop/deployments?environment=production&status=success&limit=10": {live, first},
+	} {
+		w := ask(h, "GET "+target, "")
+		got := []string{}
+		for _, d := range read[api.DeploymentPage](t, w).Deployments {
+			got = append(got, d.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %d %v, want %v", target, w.Code, got, want)
+		}
+	}
+	for _, target := range []string{"/v1/apps/blog/deployments?app=shop", "/v1/apps/blog/environments/staging/deployments?environment=production"} {
+		if w := ask(h, "GET "+target, ""); w.Code != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+	}
+}
+
+// TestDeployHere: a deployment goes to the environment of the path, whatever its body says.
+func TestDeployHere(t *testing.T) {
+	c := withBlog(t)
+	h := served(t, c.Control(quiet()))
+	const here = "POST /v1/apps/shop/environments/preview/deployments"
+	body := `{"commit_sha":"` + commit(1) + `"}`
+
+	d := read[deploy.Deployment](t, ask(h, here+" idempotency-key=k-1", body))
+	if d.App != "shop" || d.Environment != "preview" || d.CommitSHA != commit(1) {
+		t.Errorf("it deploys %+v", d)
+	}
+	if again := begun(t, ask(h, here+" idempotency-key=k-1", body)); again != d.ID {
+		t.Errorf("again: %s, want %s", again, d.ID)
+	}
+	elsewhere := strings.Replace(here, "preview", "staging", 1) + " idempotency-key=k-1"
+	if w := ask(h, elsewhere, body); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("the same key in another environment: %d %s", w.Code, w.Body)
+	}
+	for _, field := range []string{`"app":"blog"`, `"environment":"production"`} {
+		if w := ask(h, here, `{`+field+`,"commit_sha":"`+commit(1)+`"}`); w.Code != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", field, w.Code, w.Body)
+		}
+	}
+
+	cancelled := ask(h, "POST /v1/apps/shop/environments/preview/deployments/"+d.ID+"/cancel", "")
+	undone := ask(h, "POST /v1/apps/shop/environments/production/deployments/"+live+"/rollback", "")
+	repaired := ask(h, "POST /v1/apps/shop/environments/staging/deployments/"+dirty+"/repair/declare", `{"why":"by hand"}`)
+	if cancelled.Code != http.StatusAccepted || undone.Code != http.StatusAccepted || repaired.Code != http.StatusAccepted {
+		t.Errorf("%s\n%s\n%s", cancelled.Body, undone.Body, repaired.Body)
+	}
+}
