@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,7 +59,7 @@ func newFlagCopy(o *flagOptions) *cobra.Command {
 			if opts.from == "" {
 				return usageError{errors.New("say from which environment with --from")}
 			}
-			return opts.apply(cmd.Context(), http.MethodPost, "/flags.copy", url.Values{}, api.CopyRequest{From: opts.from, Keys: args, Why: opts.why})
+			return opts.copyFlags(cmd.Context(), args)
 		},
 	}
 	cmd.Flags().StringVar(&opts.from, "from", "", "the environment to copy from")
@@ -66,9 +67,27 @@ func newFlagCopy(o *flagOptions) *cobra.Command {
 	return cmd
 }
 
+// copyFlags reads the other environment's flags by the caller's right to that one, and puts them here.
+func (o *flagWholeOptions) copyFlags(ctx context.Context, keys []string) error {
+	s, err := o.site(ctx)
+	if err != nil {
+		return err
+	}
+	from := path.Dir(s.path) + "/" + url.PathEscape(o.from)
+	if from == s.path {
+		return usageError{fmt.Errorf("--from %q is where the flags would go", o.from)}
+	}
+	var in api.CopyRequest
+	if err := s.get(ctx, from+"/flags.flagd.json", url.Values{"format": {"slipway"}}, &in.Document); err != nil {
+		return err
+	}
+	in.Keys, in.Why = keys, o.why
+	return o.apply(ctx, http.MethodPost, "/flags.copy", url.Values{}, in)
+}
+
 // apply shows what would change, and unless that was all that was asked for changes just that: nothing, where somebody
 // else came between.
-func (o *flagWholeOptions) apply(ctx context.Context, method, path string, query url.Values, in any) error {
+func (o *flagWholeOptions) apply(ctx context.Context, method, route string, query url.Values, in any) error {
 	s, err := o.site(ctx)
 	if err != nil {
 		return err
@@ -78,7 +97,7 @@ func (o *flagWholeOptions) apply(ctx context.Context, method, path string, query
 		rehearsed[name] = values
 	}
 	var out api.Changes
-	if err := s.send(ctx, request{method: method, path: s.path + path + "?" + rehearsed.Encode(), in: in}, &out); err != nil {
+	if err := s.send(ctx, request{method: method, path: s.path + route + "?" + rehearsed.Encode(), in: in}, &out); err != nil {
 		return err
 	}
 	if !o.rehearse && (out.Flags > 0 || len(out.Difference) > 0) {
@@ -86,7 +105,7 @@ func (o *flagWholeOptions) apply(ctx context.Context, method, path string, query
 		if out.Revision > 0 {
 			match = ifVersion(out.Revision)
 		}
-		if err := s.change(ctx, method, s.path+path+"?"+query.Encode(), match, in, &out); err != nil {
+		if err := s.change(ctx, method, s.path+route+"?"+query.Encode(), match, in, &out); err != nil {
 			return err
 		}
 	}

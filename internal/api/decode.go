@@ -19,8 +19,11 @@ const MaxBody = 256 << 10
 
 // decode reads a JSON body into the struct that v points to. It takes nothing that encoding/json would let pass or
 // guess at: unknown, repeated or differently spelt fields, a second value. No body at all is an empty object.
-func decode(r *http.Request, v any) error {
-	body, err := text(r, MaxBody, "application/json")
+func decode(r *http.Request, v any) error { return decodeUpTo(r, MaxBody, v) }
+
+// decodeUpTo is decode for a body of at most so many bytes.
+func decodeUpTo(r *http.Request, most int, v any) error {
+	body, err := text(r, most, "application/json")
 	if err != nil || len(body) == 0 {
 		return err
 	}

@@ -488,3 +488,50 @@ func TestKeysThatLookLikePathsBehindTheGateway(t *testing.T) {
 		t.Errorf("%s, %v", out, err)
 	}
 }
+
+// TestCopyOfAnExport: what the other environment's export says is what a copy puts here, as it is there: with the version by which it
+// splits users, with its segments, and to the byte.
+func TestCopyOfAnExport(t *testing.T) {
+	c := world(t)
+	h := served(t, c.Control(quiet()))
+	const staging = "/v1/apps/shop/environments/staging"
+	for _, each := range []string{
+		"PUT " + preview + `/segments/ours {"starts_with":[{"var":"email"},"eve@"]}`,
+		"PUT " + preview + `/flags/cart {"enabled":true,"rollout_percent":30,"users":["eve"]}`,
+		"PUT " + preview + `/flags/ring {"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"off","targeting":{"if":[{"$ref":"ours"},"on","off"]}}`,
+		"PUT " + preview + `/flags/gone {"enabled":false,"archived":true}`,
+	} {
+		line, body, _ := strings.Cut(each, " {")
+		if strings.Contains(line, "ring") {
+			line += " if-none-match=*"
+		}
+		if w := ask(h, line, "{"+body); w.Code != http.StatusCreated {
+			t.Fatalf("%s: %d %s", line, w.Code, w.Body)
+		}
+	}
+
+	exported := ask(h, "GET "+preview+"/flags.flagd.json?format=slipway", "").Body.String()
+	w := ask(h, "POST "+staging+"/flags.copy if-none-match=*", `{"document":`+exported+`}`)
+	if out := read[api.Changes](t, w); w.Code != http.StatusOK || out.Flags != 2 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	for _, name := range []string{"/flags/cart", "/flags/ring", "/segments/ours"} {
+		here, there := ask(h, "GET "+staging+name, ""), ask(h, "GET "+preview+name, "")
+		if a, b := definition(t, here), definition(t, there); a == "" || a != b {
+			t.Errorf("%s is %s here and %s there", name, a, b)
+		}
+	}
+	if w := ask(h, "GET "+staging+"/flags/gone", ""); w.Code != http.StatusNotFound {
+		t.Errorf("an archived flag came along: %d %s", w.Code, w.Body)
+	}
+}
+
+// definition returns a flag's definition, or a segment's rule.
+func definition(t *testing.T, w *httptest.ResponseRecorder) string {
+	t.Helper()
+	var found struct{ Definition, Rule json.RawMessage }
+	if err := json.Unmarshal(w.Body.Bytes(), &found); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	return string(found.Definition) + string(found.Rule)
+}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -35,11 +36,12 @@ type FlagChange struct {
 	Difference []board.Difference `json:"difference"`
 }
 
-// CopyRequest asks for flags of another environment of the app.
+// CopyRequest asks to put another environment's flags here. The caller reads them there, by a right to that environment, and sends them
+// along: a request has one path, and IAM judges one right by it.
 type CopyRequest struct {
-	From string   `json:"from"`
-	Keys []string `json:"keys,omitempty"` // default all that aren't archived
-	Why  string   `json:"why,omitempty"`
+	Document board.Document `json:"document"`       // as GET flags.flagd.json?format=slipway has it
+	Keys     []string       `json:"keys,omitempty"` // default all that aren't archived
+	Why      string         `json:"why,omitempty"`
 }
 
 func (c *Control) importFlags(r *http.Request) (int, any, error) {
@@ -66,20 +68,28 @@ func (c *Control) copyFlags(r *http.Request) (int, any, error) {
 		return 0, nil, q.err
 	}
 	var in CopyRequest
-	if err := decode(r, &in); err != nil {
+	if err := decodeUpTo(r, maxEvent, &in); err != nil {
 		return 0, nil, err
 	}
-	if in.From == r.PathValue("environment") {
-		return 0, nil, deploy.FieldErrorf("from", "%q is where the flags would go", in.From)
+	if in.Document.Flags == nil {
+		return 0, nil, deploy.FieldErrorf("document.flags", "is missing; want what GET flags.flagd.json?format=slipway answers for the environment to copy from")
 	}
-	if _, err := c.environment(r.Context(), r.PathValue("app"), in.From); err != nil {
-		return 0, nil, err
+	status, out, err := c.changeAll(r, in.Why, dry, nil, func(d *board.Draft, m board.Match) error { return d.Copy(&in.Document, in.Keys, m) })
+	return status, out, inDocument(err)
+}
+
+// inDocument has the places of a copied document that can't be right be places of the request's body.
+func inDocument(err error) error {
+	var invalid *flag.Invalid
+	if !errors.As(err, &invalid) {
+		return err
 	}
-	from, err := c.Flags.State(r.Context(), r.PathValue("app"), in.From)
-	if err != nil {
-		return 0, nil, err
+	out := &flag.Invalid{}
+	for _, p := range invalid.Problems {
+		p.Path = "/document" + p.Path
+		out.Problems = append(out.Problems, p)
 	}
-	return c.changeAll(r, in.Why, dry, nil, func(d *board.Draft, m board.Match) error { return d.Copy(from, in.Keys, m) })
+	return out
 }
 
 func faults(problems []flag.Problem) []Fault {

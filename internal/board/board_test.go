@@ -245,11 +245,11 @@ func TestCopy(t *testing.T) {
 	from, _ := step(t, board.Empty(), put("banner", banner, board.Match{}))
 	from, _ = step(t, from, put("gone", `{"enabled":true,"archived":true}`, board.Match{}))
 	here, _ := step(t, board.Empty(), put("mine", short, board.Match{}))
-	next, c := step(t, here, func(d *board.Draft) error { return d.Copy(from, nil, board.Is(1)) })
+	next, c := step(t, here, func(d *board.Draft) error { return d.Copy(&from.Document, nil, board.Is(1)) })
 	if got := actions(c); got != "copy banner 1" || !slices.Equal(next.Keys(), []string{"banner", "mine"}) {
 		t.Error(got, next.Keys())
 	}
-	err := refused(t, here, func(d *board.Draft) error { return d.Copy(from, []string{"banner", "nope"}, board.Is(1)) })
+	err := refused(t, here, func(d *board.Draft) error { return d.Copy(&from.Document, []string{"banner", "nope"}, board.Is(1)) })
 	if deploy.KindOf(err) != deploy.NotFound || deploy.FieldOf(err) != "keys[1]" {
 		t.Error(err)
 	}
@@ -418,7 +418,7 @@ func TestEveryWriterIsReadBack(t *testing.T) {
 		},
 		"rollout":   func(d *board.Draft) error { return d.RollOut("ring", 12.5, anything) },
 		"restore":   func(d *board.Draft) error { return d.Restore(&bad, anything) },
-		"copy":      func(d *board.Draft) error { return d.Copy(from, nil, anything) },
+		"copy":      func(d *board.Draft) error { return d.Copy(&from.Document, nil, anything) },
 		"segment":   func(d *board.Draft) error { return d.PutSegment("s", []byte(`{"nonsense":1}`), anything) },
 		"introduce": func(d *board.Draft) error { _, err := d.Introduce([]string{".."}); return err },
 		"edit": func(d *board.Draft) error {

@@ -98,7 +98,7 @@ func missing(key string) error {
 }
 
 // Keys lists the flags in order, archived ones too.
-func (s *State) Keys() []string { return slices.Sorted(maps.Keys(s.Flags)) }
+func (d *Document) Keys() []string { return slices.Sorted(maps.Keys(d.Flags)) }
 
 // Dependants lists the flags that need key for a prerequisite, in order; archived ones only where asked for.
 func (s *State) Dependants(key string, archived bool) []string {

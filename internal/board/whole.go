@@ -88,7 +88,7 @@ func (d *Draft) noneNeeded() error {
 
 // Copy puts flags of another environment into this one: all that aren't archived, or those named, with the $evaluators
 // that are there. Flags that are here alone stay. m is about this environment's revision.
-func (d *Draft) Copy(from *State, keys []string, m Match) error {
+func (d *Draft) Copy(from *Document, keys []string, m Match) error {
 	if err := m.checkRevision(d.base.Revision); err != nil {
 		return err
 	}
