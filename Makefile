@@ -19,7 +19,7 @@ FUNCTIONS := bin/functions
 ARM64 := --context arch=arm64 --context functionsDir=bin/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo up down template cloud bench bench-flags oracle engines moved test-api test-packages test-modules wire test-localstack test-endpoint cloud-tests emulator test-sam sam-validate fuzz synth preflight deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
+.PHONY: help check test demo up down template cloud bench bench-flags oracle engines moved hashes test-api test-packages test-modules wire test-localstack test-endpoint cloud-tests emulator test-sam sam-validate fuzz synth preflight deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -105,6 +105,9 @@ engines: ## what the in-process flag engines of other languages make of Slipway'
 
 moved: ## which of the pinned flag clients and engines have a newer version
 	@bench/engines/moved.sh
+
+hashes: bin/local ## write the hashes of what pip and Maven fetch, after a version in a requirement file or pom.xml was changed (needs Maven)
+	@uv=$$(bin/local uv) && internal/local/hashes.sh "$$uv"
 
 functions: ## the Lambda functions, for this machine (for AWS: make deploy)
 	@$(BUILD) $(LAMBDA) -o bin/.build/$(FUNCTIONS)/ ./functions/... ./cmd/runner

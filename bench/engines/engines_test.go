@@ -152,15 +152,16 @@ var engines = []engine{
 		install: func(t *testing.T, dir string) {
 			copyInto(t, dir, "python/requirements.txt", "python/engine.py")
 			command(t, dir, nil, "python3", "-m", "venv", ".")
-			command(t, dir, nil, "bin/python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", "requirements.txt")
+			command(t, dir, nil, "bin/python3", "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:",
+				"--no-deps", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt")
 		},
 		run: speaking("bin/python3", "engine.py"),
 	},
 	{
 		name: "Rust flagd-evaluation-engine 0.1.0", needs: []string{"cargo"},
 		install: func(t *testing.T, dir string) {
-			copyInto(t, dir, "rust/Cargo.toml", "rust/src/main.rs")
-			command(t, dir, nil, "cargo", "build", "--quiet", "--release")
+			copyInto(t, dir, "rust/Cargo.toml", "rust/Cargo.lock", "rust/src/main.rs")
+			command(t, dir, nil, "cargo", "build", "--locked", "--quiet", "--release")
 		},
 		run: speaking("target/release/engine"),
 	},
@@ -168,7 +169,8 @@ var engines = []engine{
 		name: "Java flagd 0.11.15", needs: []string{"mvn", "javac", "java"},
 		install: func(t *testing.T, dir string) {
 			copyInto(t, dir, "java/pom.xml", "java/Engine.java")
-			command(t, dir, nil, "mvn", "--quiet", "--batch-mode", "dependency:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime")
+			command(t, dir, nil, "mvn", "--quiet", "--batch-mode", "--strict-checksums",
+				"org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime")
 			command(t, dir, nil, "javac", "-cp", "jars/*", "-d", "classes", "Engine.java")
 		},
 		run: speaking("java", "-cp", "jars/*:classes", "Engine"),

@@ -21,7 +21,7 @@ npm_package() {
 }
 
 pypi_package() {
-	pinned=$(sed -n "s/^$1==//p" python/requirements.txt)
+	pinned=$(sed -n "s/^$1==\([^ ]*\).*/\1/p" python/requirements.txt)
 	compare "pypi $1" "$pinned" "$(python3 -m pip index versions --disable-pip-version-check "$1" 2>/dev/null | sed -n '1s/.*(\(.*\))/\1/p')"
 }
 

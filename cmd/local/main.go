@@ -16,7 +16,7 @@ import (
 	"github.com/slipway-cd/slipway/internal/local"
 )
 
-const usage = `usage: local up [FUNCTION,...] | down | demo | emulator | tools | sam | localstack   (in the repository's root; make does it for you)`
+const usage = `usage: local up [FUNCTION,...] | down | demo | emulator | tools | checkov | sam | uv | localstack   (in the repository's root; make does it for you)`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -65,10 +65,10 @@ func (p *program) run(ctx context.Context, args []string) error {
 		return local.InstallEmulator(ctx, root, p.say)
 	case "localstack":
 		return local.LocalStackLacks()
-	case "sam": // prints where it is, for make
-		bin, err := local.SAM(ctx, root, p.warn)
+	case "checkov", "sam", "uv": // prints where its command is, for make
+		command, err := local.InstallTool(ctx, root, args[0], p.warn)
 		if err == nil {
-			p.say("%s", filepath.Join(bin, "sam"))
+			p.say("%s", command)
 		}
 		return err
 	}

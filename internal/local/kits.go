@@ -2,28 +2,35 @@ package local
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
-// What only some tests want, installed when they ask.
-var (
-	schemathesisKit = kit{name: "schemathesis", about: "schemathesis, which tries the API against its document", pins: []string{"schemathesis.txt"},
-		commands: func() ([][]string, error) { return venv("python3", "schemathesis.txt"), nil }}
-	samKit = kit{name: "sam", about: "the SAM CLI, a third of a gigabyte", pins: []string{"sam.txt"},
-		commands: func() ([][]string, error) { return venv("python3", "sam.txt"), nil }}
-)
-
-// Schemathesis installs it below root/.slipway, unless it is there, and gives the folder of its command.
-func Schemathesis(ctx context.Context, root string, say func(string, ...any)) (string, error) {
-	return schemathesisKit.only(ctx, root, say)
+// onDemand are what only some tests and maintainers want, installed when they ask. Each is a virtual environment whose requirement file
+// and command have its name.
+var onDemand = map[string]string{
+	"checkov":      "checkov, which judges the templates, a third of a gigabyte",
+	"sam":          "the SAM CLI, a third of a gigabyte",
+	"schemathesis": "schemathesis, which tries the API against its document",
+	"uv":           "uv, which writes the hashes of requirement files",
 }
 
-// SAM installs the SAM CLI below root/.slipway, unless it is there, and gives the folder of its command.
-func SAM(ctx context.Context, root string, say func(string, ...any)) (string, error) {
-	return samKit.only(ctx, root, say)
+// InstallTool installs one of the tools on demand below root/.slipway, unless it is there, and returns the path of its command.
+func InstallTool(ctx context.Context, root, name string, say func(string, ...any)) (string, error) {
+	about, known := onDemand[name]
+	if !known {
+		return "", fmt.Errorf("%q is no tool; there are %s", name, strings.Join(slices.Sorted(maps.Keys(onDemand)), ", "))
+	}
+
+	pins := name + ".txt"
+	commands := func() ([][]string, error) { return venv("python3", pins), nil }
+	return kit{name: name, about: about, pins: []string{pins}, commands: commands}.only(ctx, root, say)
 }
 
-// only installs a kit that the clouds don't need, under a lock of its own, and gives the folder of its commands.
+// only installs a kit that the clouds don't need, under a lock of its own, and returns the path of its command.
 func (k kit) only(ctx context.Context, root string, say func(string, ...any)) (string, error) {
 	dir, err := filepath.Abs(filepath.Join(root, ".slipway"))
 	if err != nil {
@@ -34,7 +41,8 @@ func (k kit) only(ctx context.Context, root string, say func(string, ...any)) (s
 		return "", err
 	}
 	defer unlock()
+
 	ctx, cancel := context.WithTimeout(ctx, installTimeout)
 	defer cancel()
-	return filepath.Join(k.dir(dir), "bin"), k.install(ctx, k.dir(dir), say)
+	return filepath.Join(k.dir(dir), "bin", k.name), k.install(ctx, k.dir(dir), say)
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +37,7 @@ func (s sam) run(t *testing.T, args ...string) string {
 
 // TestSAM is what docs/sam.md says of a machine without Docker.
 func TestSAM(t *testing.T) {
-	bin, err := local.SAM(t.Context(), root, t.Logf)
+	command, err := local.InstallTool(t.Context(), root, "sam", t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +46,7 @@ func TestSAM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := sam{filepath.Join(bin, "sam"), append(cloud.Environ(out), "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(),
+	s := sam{command, append(cloud.Environ(out), "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(),
 		"LANG=C.UTF-8", "SAM_CLI_TELEMETRY=0", "NO_COLOR=1")}
 
 	t.Run("list resources", func(t *testing.T) {

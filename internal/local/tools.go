@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -51,21 +52,37 @@ var (
 		return [][]string{{"npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier", "--loglevel=error"}}, nil
 	}}
 	localstackKit = kit{name: "localstack", about: "LocalStack and DynamoDB Local, half a gigabyte",
-		pins: []string{"localstack/requirements.txt", "localstack/pom.xml"}, commands: func() ([][]string, error) {
+		pins: []string{"localstack/requirements.txt", "localstack/sdists.txt", "localstack/pom.xml", "localstack/jars.sha256", "localstack/jars.py"}, commands: func() ([][]string, error) {
 			python, err := findPython()
 			if err != nil {
 				return nil, err
 			}
 			maven, err := findMaven()
-			jars := []string{maven, "--quiet", "--batch-mode", "dependency:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime"}
-			return append(venv(python, "requirements.txt"), jars), err
+			if err != nil {
+				return nil, err
+			}
+
+			// Three packages have no wheel. They are built by the setuptools that is installed before them, whose hash was checked:
+			// left to itself, pip would fetch the newest one to build with.
+			sources := append(pip("--no-build-isolation"), "sdists.txt")
+			jars := []string{maven, "--quiet", "--batch-mode", "--strict-checksums", copyJars, "-DoutputDirectory=jars", "-DincludeScope=runtime"}
+			return append(venv(python, "requirements.txt"), sources, jars, []string{"bin/python3", "jars.py"}), nil
 		}}
 )
 
-// venv makes the kit's folder a virtual environment with what the file pins, and nothing else.
+// copyJars is the goal of the Maven plugin that fetches the jars, in a version that doesn't depend on Maven's own.
+const copyJars = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+
+// venv makes the kit's folder a virtual environment with what the file pins, and nothing else. pip takes only wheels that have one of
+// the file's hashes: a registry or a proxy that serves something else is refused, and no package's code runs while it is installed.
 func venv(python, pins string) [][]string {
-	return [][]string{{python, "-m", "venv", "."},
-		{"bin/python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement", pins}}
+	return [][]string{{python, "-m", "venv", "."}, append(pip("--only-binary", ":all:"), pins)}
+}
+
+// pip installs what a file pins, if its hash is in the file. The file's name goes last.
+func pip(options ...string) []string {
+	install := []string{"bin/python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"}
+	return slices.Concat(install, options, []string{"--requirement"})
 }
 
 // Install brings MiniStack, and what only tests and make deploy need (the CDK, asl-validator), to root/.slipway, in the pinned versions,

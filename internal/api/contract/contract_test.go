@@ -24,7 +24,7 @@ func TestSchemathesis(t *testing.T) {
 	}
 	ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer stop()
-	bin, err := local.Schemathesis(ctx, root, t.Logf)
+	schemathesis, err := local.InstallTool(ctx, root, "schemathesis", t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestSchemathesis(t *testing.T) {
 	}
 	well := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(well.Close)
-	paths := []string{bin}
+	paths := []string{filepath.Dir(schemathesis)}
 	for _, path := range []string{"bin", "internal/api/openapi.json"} {
 		path, err := filepath.Abs(filepath.Join(root, path))
 		if err != nil {
