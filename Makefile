@@ -16,10 +16,11 @@ BUILD := GOGC=400 $(GO) build
 LEAN := -ldflags "-s -w"
 LAMBDA := -tags lambda.norpc -ldflags "-s -w"
 FUNCTIONS := bin/functions
+AUDIT := $(CURDIR)/.slipway/audit
 ARM64 := --context arch=arm64 --context functionsDir=bin/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo up down template cloud bench bench-flags oracle engines moved hashes test-api test-packages test-modules wire test-localstack test-endpoint cloud-tests emulator test-sam sam-validate fuzz synth preflight deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
+.PHONY: help check test demo up down template cloud bench bench-flags oracle engines moved hashes licenses sbom vulns audit test-api test-packages test-modules wire test-localstack test-endpoint cloud-tests emulator test-sam sam-validate fuzz synth preflight deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +48,7 @@ test-packages:
 test-modules: # those that need no cloud
 	$(GO) -C examples/shop test ./...
 	$(GO) -C bench/flagd test ./...
+	$(GO) -C tools test ./...
 	$(GO) -C bench/flags/oracle test . -rapid.seed=1 -rapid.checks=2000
 
 test-api: builds ## the running API against its OpenAPI document, by schemathesis (a part of make test)
@@ -105,6 +107,20 @@ engines: ## what the in-process flag engines of other languages make of Slipway'
 
 moved: ## which of the pinned flag clients and engines have a newer version
 	@bench/engines/moved.sh
+
+licenses: audit ## what is linked into each binary, under which license (docs/licenses.md); fails for one that isn't allowed
+	@GO_LICENSES=$(AUDIT)/go-licenses $(AUDIT)/licenses
+
+sbom: audit functions shop bin/slipway bin/local ## a CycloneDX bill of materials beside each binary (FUNCTIONS=bin/arm64 after make preflight)
+	@CYCLONEDX_GOMOD=$(AUDIT)/cyclonedx-gomod CYCLONEDX_SCHEMA=$$($(GO) -C tools list -m -f '{{.Dir}}' github.com/CycloneDX/cyclonedx-go)/schema \
+		$(AUDIT)/sbom $(FUNCTIONS)/*/bootstrap bin/slipway bin/local
+
+vulns: audit ## known vulnerabilities of what is linked (govulncheck); says so and fails where the database can't be reached
+	@tools/vulns.sh $(AUDIT)/govulncheck ./functions/... ./cmd/...
+
+# Their own module, so that their dependencies never become ours; go.sum there has their hashes.
+audit:
+	@$(GO) -C tools build -o $(AUDIT)/ ./licenses ./sbom tool
 
 hashes: bin/local ## write the hashes of what pip and Maven fetch, after a version in a requirement file or pom.xml was changed (needs Maven)
 	@uv=$$(bin/local uv) && internal/local/hashes.sh "$$uv"
