@@ -132,7 +132,7 @@ func variables(about string) *shape {
 func hooks() *shape {
 	hook := &shape{kind: object, one: true, bare: "script", about: "A script, a Lambda function's name, or an event's detail-type. A bare text is a script.", keys: []key{
 		{name: "script", shape: &shape{pattern: `[^\x00]`, about: "Run by sh -e in the commit's workspace."}},
-		{name: "function", shape: &shape{pattern: functionName, about: "A Lambda function's name; it is called with the deployment."}},
+		{name: "function", shape: &shape{pattern: functionName, about: "A Lambda function's name; it is called with the deployment. The environment's hook_functions in app.yaml must have it."}},
 		{name: "event", shape: &shape{pattern: `[^\x00]`, never: []string{deploy.EventPushed, deploy.EventStatus}, about: "The detail-type of an event on Slipway's bus."}},
 	}}
 	points := &shape{kind: object, about: "What else runs at five points. A failing hook is on the timeline and stops nothing."}
@@ -158,6 +158,7 @@ func appShape() *shape {
 		{name: "rollback_enabled", shape: &shape{kind: truth}},
 		{name: "runner", shape: &shape{enum: []string{string(deploy.RunnerFunction), string(deploy.RunnerCodeBuild)}}},
 		{name: "hash_version", shape: &shape{enum: []string{"v2", "v3"}}},
+		{name: "hook_functions", shape: &shape{kind: list, each: &shape{pattern: functionName}, max: deploy.MaxHookFunctions}},
 		{name: "environment_variables", shape: variables("")},
 		{name: "build_variables", not: "a release is built once, for all environments", shape: variables("")},
 	}}

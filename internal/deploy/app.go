@@ -29,9 +29,10 @@ type Settings struct {
 	Branches        []string          `json:"branches"`                 // that may deploy here, as path.Match patterns; empty: any
 	DeployOnPush    []string          `json:"deploy_on_push,omitempty"` // branches whose pushes deploy by themselves, as Branches; empty: none
 	RollbackEnabled *bool             `json:"rollback_enabled,omitempty"`
-	Runner          Runner            `json:"runner,omitempty"`       // of test and build; "": the stack's default
-	HashVersion     string            `json:"hash_version,omitempty"` // of flags that begin to split users: v2 or v3; "": v2
-	Variables       map[string]string `json:"environment_variables"`  // ssm:NAME and secretsmanager:NAME are looked up late
+	Runner          Runner            `json:"runner,omitempty"`         // of test and build; "": the stack's default
+	HashVersion     string            `json:"hash_version,omitempty"`   // of flags that begin to split users: v2 or v3; "": v2
+	HookFunctions   []string          `json:"hook_functions,omitempty"` // Lambda functions that a commit's hooks may call here; empty: none
+	Variables       map[string]string `json:"environment_variables"`    // ssm:NAME and secretsmanager:NAME are looked up late
 }
 
 // Target is what a deployment changes.
@@ -74,10 +75,11 @@ func (r Runner) Valid() bool { return r == RunnerFunction || r == RunnerCodeBuil
 
 // Bounds on what an app may hold.
 const (
-	MaxEnvironments = 20
-	MaxVariables    = 100
-	MaxVariable     = 4096     // bytes of a value
-	MaxSettings     = 64 << 10 // bytes of an environment's settings, as JSON: each deployment's record holds them
+	MaxEnvironments  = 20
+	MaxVariables     = 100
+	MaxVariable      = 4096     // bytes of a value
+	MaxHookFunctions = 50       // that an environment's hooks may call
+	MaxSettings      = 64 << 10 // bytes of an environment's settings, as JSON: each deployment's record holds them
 )
 
 // Patterns are compiled when they are first asked for: a function's start has no time for them.
@@ -226,8 +228,20 @@ func (s *Settings) validate(field string) error {
 	if s.HashVersion != "" && s.HashVersion != "v2" && s.HashVersion != "v3" {
 		return FieldErrorf(field+".hash_version", "%q is unknown; want v2 (in-process flag clients in Go and JavaScript) or v3 (Python and Rust)", s.HashVersion)
 	}
-	if err := ValidateVariables(field+".environment_variables", s.Variables); err != nil {
+	if err := s.validateHookFunctions(field + ".hook_functions"); err != nil {
 		return err
+	}
+	return ValidateVariables(field+".environment_variables", s.Variables)
+}
+
+func (s *Settings) validateHookFunctions(field string) error {
+	if len(s.HookFunctions) > MaxHookFunctions {
+		return FieldErrorf(field, "%d of them; want at most %d", len(s.HookFunctions), MaxHookFunctions)
+	}
+	for i, name := range s.HookFunctions {
+		if !functionPattern(name) {
+			return FieldErrorf(fmt.Sprintf("%s[%d]", field, i), "%q is not a Lambda function's name; want 1 to 64 letters, digits, - or _", name)
+		}
 	}
 	return nil
 }
@@ -275,6 +289,36 @@ func (s *Settings) AllowsBranch(branch string) bool {
 // DeploysOnPush tells whether a push to branch is deployed here by itself.
 func (s *Settings) DeploysOnPush(branch string) bool {
 	return matches(s.DeployOnPush, branch) && s.AllowsBranch(branch)
+}
+
+// CheckHookFunction returns the error about a hook's function that the environment's settings don't allow: a function may act for another
+// app, and which ones a commit calls is not for the commit to say.
+func (s *Settings) CheckHookFunction(environment, field, function string) error {
+	want := "none is allowed there"
+	switch {
+	case s == nil: // a record without settings allows nothing
+	case slices.Contains(s.HookFunctions, function):
+		return nil
+	case len(s.HookFunctions) > 0:
+		want = "want one of " + strings.Join(s.HookFunctions, ", ")
+	}
+	return FieldErrorf(field, "%q may not be called by deployments to %s; %s. Who may change the app adds it to environments.%s.hook_functions in app.yaml",
+		function, environment, want, environment)
+}
+
+// CheckHooks returns the error about the first hook whose function the environment's settings don't allow.
+func (s *Settings) CheckHooks(environment string, h Hooks) error {
+	for _, point := range HookPoints {
+		for i, hook := range h.At(point) {
+			if hook.Function == "" {
+				continue
+			}
+			if err := s.CheckHookFunction(environment, fmt.Sprintf("hooks.%s[%d].function", point, i), hook.Function); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // ValidateVariables checks names, sizes and count of environment variables. Names that begin with SLIPWAY_ are ours.

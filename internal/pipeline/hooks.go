@@ -86,6 +86,10 @@ func (h *Hooks) one(ctx context.Context, b *bench, point string, hook deploy.Hoo
 	ctx, stop := context.WithTimeout(ctx, b.limit(ctx)) // as a script's
 	defer stop()
 	if hook.Function != "" {
+		// Prepare has checked what a commit names, but a record may be older than the check.
+		if err := d.Settings.CheckHookFunction(d.Environment, "function", hook.Function); err != nil {
+			return err
+		}
 		if err := b.shop.mayStart(ctx, b.st, b.d, b.stage); err != nil {
 			return err
 		}

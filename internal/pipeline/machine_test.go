@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local"
 )
 
 // The ways through the machine, by the states that they enter.
@@ -110,6 +111,33 @@ func TestWarningPostDeploy(t *testing.T) {
 	}
 }
 
+// allowHooks lets the app's production call these functions by its hooks.
+func (a *app) allowHooks(functions ...string) {
+	settings := a.Environments["production"]
+	settings.HookFunctions = functions
+	a.Environments["production"] = settings
+	a.apply()
+}
+
+// TestHookOfAnotherApp: a commit that names a function which its app's settings don't allow is refused before anything runs, whatever the
+// stack allows.
+func TestHookOfAnotherApp(t *testing.T) {
+	a := newApp(t)
+	hooks := config("hooks: {pre_deploy: ['true', {function: " + local.HookFunction + "}]}")
+	for _, allowed := range [][]string{nil, {"warm-caches"}} {
+		a.allowHooks(allowed...)
+		d := a.deploy(a.commit("one", hooks)).wants(deploy.Failed)
+		for _, want := range []string{"slipway.yaml: ", `hooks.pre_deploy[1].function: "` + local.HookFunction + `"`, "environments.production.hook_functions in app.yaml"} {
+			if !strings.Contains(d.Error, want) {
+				t.Errorf("error %q, want %q in it", d.Error, want)
+			}
+		}
+		if d.ErrorKind != deploy.Invalid || d.Stage("test") != nil {
+			t.Errorf("kind %s, stages %+v", d.ErrorKind, d.Stages)
+		}
+	}
+}
+
 func TestHooks(t *testing.T) {
 	hooks := `hooks:
   pre_deploy: [{script: 'echo pre >> "$SERVE/hooks"'}, {script: exit 9}, {function: outsider-hook}, {event: Going Live}]
@@ -118,6 +146,7 @@ func TestHooks(t *testing.T) {
   pre_rollback: ['echo back >> "$SERVE/hooks"']
   post_rollback: ['echo done >> "$SERVE/hooks"']`
 	a := newApp(t)
+	a.allowHooks("outsider-hook")
 	d := a.deploy(a.commit("one", config(hooks))).wants(deploy.Success)
 	log := strings.Join(d.Logs, "\n")
 	for _, want := range []string{"script exit 9: failed, which stops nothing", "function outsider-hook: failed", "event Going Live: done"} {

@@ -352,6 +352,9 @@ func (p *Prepare) deploy(ctx context.Context, d *deploy.Deployment) (told string
 	if err != nil {
 		return "", nil, configError(err)
 	}
+	if err := d.Settings.CheckHooks(d.Environment, c.Hooks); err != nil {
+		return "", nil, configError(err)
+	}
 	if err := p.findDirty(ctx, d); err != nil {
 		return "", nil, err
 	}
