@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -11,22 +10,29 @@ import (
 )
 
 func newCancel(p *program) *cobra.Command {
-	return &cobra.Command{
+	var at scopeOptions
+	cmd := &cobra.Command{
 		Use:   "cancel ID",
 		Short: "Stop a deployment, and undo what it changed",
 		Args:  oneID,
-		RunE:  func(cmd *cobra.Command, args []string) error { return p.cancel(cmd.Context(), args[0]) },
+		RunE:  func(cmd *cobra.Command, args []string) error { return p.cancel(cmd.Context(), at, args[0]) },
 	}
+	at.register(cmd)
+	return cmd
 }
 
-func (p *program) cancel(ctx context.Context, id string) error {
+func (p *program) cancel(ctx context.Context, at scopeOptions, id string) error {
 	c, err := p.connect(ctx)
 	if err != nil {
 		return err
 	}
-	var d deploy.Deployment
-	if err := c.post(ctx, "/v1/deployments/"+url.PathEscape(id)+"/cancel", struct{}{}, &d); err != nil {
+	s, err := c.scopeOf(ctx, at, id)
+	if err != nil {
 		return err
+	}
+	var d deploy.Deployment
+	if err := c.post(ctx, s.deployment(id, "/cancel"), struct{}{}, &d); err != nil {
+		return s.explain(err)
 	}
 	if p.format == formatJSON {
 		return p.json(d)

@@ -13,11 +13,20 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
 
-// chooseApp finds the app that was named, or else the only one that there is.
+// chooseApp finds the app that was named, or that a file here names, or else the only one that there is.
 func (c *client) chooseApp(ctx context.Context, name string) (*deploy.App, error) {
 	if name != "" {
 		var a deploy.App
 		return &a, c.get(ctx, "/v1/apps/"+url.PathEscape(name), nil, &a)
+	}
+	if c.app != "" {
+		var a deploy.App
+		err := c.get(ctx, "/v1/apps/"+url.PathEscape(c.app), nil, &a)
+		var p problem
+		if errors.As(err, &p) && p.Status == http.StatusNotFound {
+			err = fmt.Errorf("%w, which %s names; slipway app apply -f %s makes it, --app names another", err, c.appFile, c.appFile)
+		}
+		return &a, err
 	}
 	apps, err := c.apps(ctx)
 	switch {
@@ -67,6 +76,7 @@ func (c *client) apps(ctx context.Context) ([]deploy.App, error) {
 // watched is a deployment that is looked at again and again.
 type watched struct {
 	*client
+	scope
 	id   string
 	tag  string // of the last answer
 	last *deploy.Deployment
@@ -74,7 +84,7 @@ type watched struct {
 
 // look reads the deployment; where nothing has changed the answer is short, and the deployment the one of the last look.
 func (w *watched) look(ctx context.Context) (*deploy.Deployment, error) {
-	r := request{method: http.MethodGet, path: "/v1/deployments/" + url.PathEscape(w.id), header: http.Header{}}
+	r := request{method: http.MethodGet, path: w.scope.deployment(w.id, ""), header: http.Header{}}
 	if w.tag != "" {
 		r.header.Set("If-None-Match", w.tag)
 	}
@@ -85,7 +95,7 @@ func (w *watched) look(ctx context.Context) (*deploy.Deployment, error) {
 	case a.code == http.StatusNotModified && w.last != nil:
 		return w.last, nil
 	case a.code != http.StatusOK:
-		return nil, refused(r, a)
+		return nil, w.scope.explain(refused(r, a))
 	}
 	var d deploy.Deployment
 	if err := json.Unmarshal(a.body, &d); err != nil {
@@ -96,7 +106,7 @@ func (w *watched) look(ctx context.Context) (*deploy.Deployment, error) {
 }
 
 // deployment reads one.
-func (c *client) deployment(ctx context.Context, id string) (*deploy.Deployment, error) {
+func (c *client) deployment(ctx context.Context, s scope, id string) (*deploy.Deployment, error) {
 	var d deploy.Deployment
-	return &d, c.get(ctx, "/v1/deployments/"+url.PathEscape(id), nil, &d)
+	return &d, s.explain(c.get(ctx, s.deployment(id, ""), nil, &d))
 }

@@ -38,6 +38,8 @@ type client struct {
 	sign  *v4.Signer
 	now   func() time.Time
 	pause time.Duration // before the second try; it doubles
+
+	app, appFile string // the app that a file here names, and the file; "" where there is none
 }
 
 // connect finds the API. Nothing is asked yet.
@@ -47,7 +49,9 @@ func (p *program) connect(ctx context.Context) (*client, error) {
 		return nil, err
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the credentials' session token would go along
-	return &client{place: at, http: &http.Client{Timeout: requestTimeout, CheckRedirect: stay}, sign: v4.NewSigner(), now: p.now, pause: p.poll / 4}, nil
+	c := &client{place: at, http: &http.Client{Timeout: requestTimeout, CheckRedirect: stay}, sign: v4.NewSigner(), now: p.now, pause: p.poll / 4}
+	c.app, c.appFile = p.findApp()
+	return c, nil
 }
 
 // problem is an answer that says no.
@@ -235,7 +239,7 @@ func refused(r request, a *answer) error {
 		case http.StatusInternalServerError:
 			return fmt.Errorf("%s: %s", p.Title, p.Detail)
 		case http.StatusForbidden, http.StatusTooManyRequests:
-			return fmt.Errorf("%sthe API answered %s: %s", from, a.status, p.Detail)
+			return fmt.Errorf("%sthe API answered %s: %s%s", from, a.status, p.Detail, hint(r, a))
 		}
 		return p
 	}
@@ -243,7 +247,16 @@ func refused(r request, a *answer) error {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(a.body, &gateway) != nil || gateway.Message == "" {
-		return fmt.Errorf("%sthe API answered %s", from, a.status)
+		return fmt.Errorf("%sthe API answered %s%s", from, a.status, hint(r, a))
 	}
-	return fmt.Errorf("%sthe API answered %s: %s", from, a.status, gateway.Message)
+	return fmt.Errorf("%sthe API answered %s: %s%s", from, a.status, gateway.Message, hint(r, a))
+}
+
+// hint says how to ask for less where a route of all apps is refused.
+func hint(r request, a *answer) string {
+	route, _, _ := strings.Cut(r.path, "?")
+	if ofAll := route == "/v1/apps" || route == "/v1/deployments" || strings.HasPrefix(route, "/v1/deployments/"); a.code != http.StatusForbidden || !ofAll {
+		return ""
+	}
+	return "\nThat route is for the apps of all. If your permissions are for one app, name it with --app, or run this where its app.yaml is"
 }

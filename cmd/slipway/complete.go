@@ -99,21 +99,13 @@ func releaseIDs(ctx context.Context, c *client, cmd *cobra.Command) []string {
 func newestIDs(ctx context.Context, c *client, cmd *cobra.Command, query url.Values) []string {
 	app, _ := cmd.Flags().GetString("app")
 	environment, _ := cmd.Flags().GetString("env")
-	if environment != "" && app == "" {
-		a, err := c.chooseApp(ctx, "")
-		if err != nil {
-			return nil
-		}
-		app = a.Name
-	}
-	for name, value := range map[string]string{"app": app, "environment": environment} {
-		if value != "" {
-			query.Set(name, value)
-		}
+	s, err := c.scope(ctx, scopeOptions{app, environment})
+	if err != nil {
+		return nil
 	}
 
 	var page api.DeploymentPage
-	if err := c.get(ctx, "/v1/deployments", query, &page); err != nil {
+	if err := c.get(ctx, s.path()+"/deployments", query, &page); err != nil {
 		return nil
 	}
 	ids := make([]string, len(page.Deployments))

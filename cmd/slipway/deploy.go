@@ -56,7 +56,7 @@ A dirty environment takes no commit but one that --repairs it.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.app, "app", "", "which app (default the only one)")
+	flags.StringVar(&opts.app, "app", "", "which app (default the one of app.yaml here, else the only one)")
 	flags.StringVar(&opts.environment, "env", "", "which environment (default the only one)")
 	flags.StringVar(&opts.ref, "ref", "HEAD", "which commit: a branch, a tag, an id")
 	flags.StringVar(&opts.branch, "branch", "", "the branch that the commit is on (default as above)")
@@ -116,18 +116,18 @@ func (o *deployOptions) run(ctx context.Context) error {
 		return err
 	}
 
-	request := api.DeploymentRequest{App: a.Name, Environment: environment, CommitSHA: commit.SHA, Branch: commit.Branch, Force: o.force, Rebuild: o.rebuild,
-		SourceSHA256: digest}
+	s := scope{app: a.Name, environment: environment}
+	request := api.EnvironmentDeploymentRequest{CommitSHA: commit.SHA, Branch: commit.Branch, Force: o.force, Rebuild: o.rebuild, SourceSHA256: digest}
 	var d deploy.Deployment
 	if o.repairs != "" {
-		err = o.repair(ctx, c, request, &d)
+		err = o.repair(ctx, c, s, request, &d)
 	} else {
-		err = c.create(ctx, "/v1/deployments", request, &d)
+		err = c.create(ctx, s.path()+"/deployments", request, &d)
 	}
 	if err != nil {
 		return explainBundle(err)
 	}
-	return o.started(ctx, c, &d, o.wait)
+	return o.started(ctx, c, s, &d, o.wait)
 }
 
 // explainBundle says what to do if another bundle of the commit was uploaded first.
@@ -168,10 +168,10 @@ func (o *deployOptions) bring(ctx context.Context, c *client, a *deploy.App, com
 }
 
 // started shows a deployment that has begun, and waits for its end where that is wanted.
-func (p *program) started(ctx context.Context, c *client, d *deploy.Deployment, wait bool) error {
+func (p *program) started(ctx context.Context, c *client, s scope, d *deploy.Deployment, wait bool) error {
 	switch {
 	case wait:
-		return p.wait(ctx, c, d)
+		return p.wait(ctx, c, s.of(d), d)
 	case p.format == formatJSON:
 		return p.json(d)
 	}

@@ -36,7 +36,7 @@ func newFlag(p *program) *cobra.Command {
 		return c.Root().FlagErrorFunc()(c, err)
 	})
 	flags := cmd.PersistentFlags()
-	flags.StringVar(&opts.app, "app", "", "which app (default the only one)")
+	flags.StringVar(&opts.app, "app", "", "which app (default the one of app.yaml here, else the only one)")
 	flags.StringVar(&opts.env, "env", "", "which environment (default the app's only one)")
 	flags.StringVar(&opts.why, "why", "", "the reason, for the flag's history")
 	cmd.AddCommand(newFlagCreate(opts), newFlagGet(opts), newFlagList(opts), newFlagStale(opts), newFlagToggle(opts, "enable"),

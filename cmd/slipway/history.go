@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 
@@ -14,6 +15,7 @@ import (
 type historyOptions struct {
 	*program
 	app, env, status string
+	all              bool
 	limit            int
 }
 
@@ -26,8 +28,9 @@ func newHistory(p *program) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return opts.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.app, "app", "", "only this app's")
+	flags.StringVar(&opts.app, "app", "", "only this app's (default the one of app.yaml here, else all apps')")
 	flags.StringVar(&opts.env, "env", "", "only this environment's (of the only app, where none is named)")
+	flags.BoolVar(&opts.all, "all", false, "all apps', also where there is an app.yaml")
 	flags.StringVar(&opts.status, "status", "", fmt.Sprintf("only those that are %v", deploy.Statuses))
 	flags.IntVar(&opts.limit, "limit", api.DefaultPage, "at most so many")
 	return cmd
@@ -37,6 +40,9 @@ func (o *historyOptions) run(ctx context.Context) error {
 	if o.limit < 1 {
 		return usageError{fmt.Errorf("--limit %d; want 1 or more", o.limit)}
 	}
+	if o.all && (o.app != "" || o.env != "") {
+		return usageError{errors.New("--all is all apps; leave --app and --env out, or --all")}
+	}
 	if o.status != "" && !deploy.Status(o.status).Valid() {
 		return usageError{fmt.Errorf("--status %q is not one; want one of %v", o.status, deploy.Statuses)}
 	}
@@ -44,14 +50,13 @@ func (o *historyOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if o.env != "" && o.app == "" {
-		a, err := c.chooseApp(ctx, "")
-		if err != nil {
+	var s scope
+	if !o.all {
+		if s, err = c.scope(ctx, scopeOptions{o.app, o.env}); err != nil {
 			return err
 		}
-		o.app = a.Name
 	}
-	page, err := o.read(ctx, c)
+	page, err := o.read(ctx, c, s)
 	if err != nil {
 		return err
 	}
@@ -71,19 +76,17 @@ func (o *historyOptions) run(ctx context.Context) error {
 }
 
 // read gathers pages until there are enough.
-func (o *historyOptions) read(ctx context.Context, c *client) (*api.DeploymentPage, error) {
+func (o *historyOptions) read(ctx context.Context, c *client, s scope) (*api.DeploymentPage, error) {
 	all := &api.DeploymentPage{Deployments: []api.Summary{}}
 	query := url.Values{}
-	for name, value := range map[string]string{"app": o.app, "environment": o.env, "status": o.status} {
-		if value != "" {
-			query.Set(name, value)
-		}
+	if o.status != "" {
+		query.Set("status", o.status)
 	}
 	for {
 		query.Set("limit", fmt.Sprint(min(deploy.MaxPage, o.limit-len(all.Deployments))))
 		var page api.DeploymentPage
-		if err := c.get(ctx, "/v1/deployments", query, &page); err != nil {
-			return nil, err
+		if err := c.get(ctx, s.path()+"/deployments", query, &page); err != nil {
+			return nil, s.explain(err)
 		}
 		all.Deployments, all.NextCursor = append(all.Deployments, page.Deployments...), page.NextCursor
 		if page.NextCursor == "" || len(all.Deployments) >= o.limit {

@@ -16,6 +16,7 @@ import (
 
 type logsOptions struct {
 	*program
+	at     scopeOptions
 	id     string
 	follow bool
 	colors bool
@@ -33,6 +34,7 @@ func newLogs(p *program) *cobra.Command {
 			return opts.run(cmd.Context())
 		},
 	}
+	opts.at.register(cmd)
 	cmd.Flags().BoolVarP(&opts.follow, "follow", "f", false, "go on until the deployment ends; exit 3 when it doesn't succeed")
 	cmd.Flags().BoolVar(&opts.colors, "colors", false, "leave the scripts' colours in on a terminal; other control characters are shown as text")
 	return cmd
@@ -46,11 +48,15 @@ func (o *logsOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s, err := c.scope(ctx, o.at)
+	if err != nil {
+		return err
+	}
 	if o.follow {
-		return o.tail(ctx, c)
+		return o.tail(ctx, c, s)
 	}
 	all := api.LinePage{Lines: []deploy.Line{}}
-	err = o.drain(ctx, c, func(l deploy.Line) error {
+	err = o.drain(ctx, c, s, func(l deploy.Line) error {
 		if o.format == formatJSON {
 			all.Lines = append(all.Lines, l)
 			return nil
@@ -65,11 +71,11 @@ func (o *logsOptions) run(ctx context.Context) error {
 }
 
 // tail prints until the deployment has ended and nothing more came after that.
-func (o *logsOptions) tail(ctx context.Context, c *client) error {
+func (o *logsOptions) tail(ctx context.Context, c *client, s scope) error {
 	var d *deploy.Deployment
-	watch := watched{client: c, id: o.id}
+	watch := watched{client: c, scope: s, id: o.id}
 	for {
-		if err := o.drain(ctx, c, o.print); err != nil {
+		if err := o.drain(ctx, c, s, o.print); err != nil {
 			return o.stopped(ctx, err)
 		}
 		if d != nil && d.Status.Ended() {
@@ -93,15 +99,15 @@ func (o *logsOptions) stopped(ctx context.Context, err error) error {
 }
 
 // drain reads what there is behind the cursor.
-func (o *logsOptions) drain(ctx context.Context, c *client, each func(deploy.Line) error) error {
+func (o *logsOptions) drain(ctx context.Context, c *client, s scope, each func(deploy.Line) error) error {
 	for {
 		query := url.Values{"limit": {fmt.Sprint(api.MaxLines)}}
 		if o.cursor != "" {
 			query.Set("cursor", o.cursor)
 		}
 		var page api.LinePage
-		if err := c.get(ctx, "/v1/deployments/"+url.PathEscape(o.id)+"/logs", query, &page); err != nil {
-			return err
+		if err := c.get(ctx, s.deployment(o.id, "/logs"), query, &page); err != nil {
+			return s.explain(err)
 		}
 		for _, line := range page.Lines {
 			if err := each(line); err != nil {

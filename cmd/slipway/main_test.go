@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,6 +44,7 @@ type site struct {
 	*httptest.Server
 	api    http.Handler
 	hook   func(r *http.Request) // sees each request first
+	allow  []string              // routes that the caller may use, "GET /v1/apps/shop/*"; none: all
 	bucket map[string]http.Header
 }
 
@@ -61,7 +63,8 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.hook(r)
 	body, err := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	switch id, isID := strings.CutPrefix(r.URL.Path, stage+"/v1/deployments/"); {
+	_, id, isID := strings.Cut(r.URL.Path, "/deployments/")
+	switch {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	case strings.HasPrefix(r.URL.Path, "/"+apitest.Bucket+"/"):
@@ -69,12 +72,24 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !signed(r, body):
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprint(w, `{"message":"The request signature we calculated does not match"}`)
+	case !s.allows(r):
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `{"type":"urn:slipway:problem:forbidden","title":"Forbidden","status":403,"detail":"no identity-based policy allows it"}`)
 	default:
 		if r.Method == http.MethodGet && isID && !strings.Contains(id, "/") {
 			s.Step(id)
 		}
 		s.api.ServeHTTP(w, r)
 	}
+}
+
+// allows reports whether the caller may use a route, as IAM would judge it.
+func (s *site) allows(r *http.Request) bool {
+	route := r.Method + " " + strings.TrimPrefix(r.URL.Path, stage)
+	return len(s.allow) == 0 || slices.ContainsFunc(s.allow, func(pattern string) bool {
+		prefix, any := strings.CutSuffix(pattern, "*")
+		return route == pattern || any && strings.HasPrefix(route, prefix)
+	})
 }
 
 // putObject keeps a bundle, once.
@@ -142,6 +157,8 @@ func cloudCommand(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
 	case "plan":
 		s.Plan(args[1:]...)
+	case "allow": // only these routes from now on; none: all
+		s.allow = args[1:]
 	case "print": // what a script prints, with Go's escapes
 		text, err := strconv.Unquote(`"` + args[2] + `"`)
 		ts.Check(err)

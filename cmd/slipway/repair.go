@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 
 type repairOptions struct {
 	*program
+	at                   scopeOptions
 	id, to, why          string
 	skipScripts, declare bool
 	wait                 bool
@@ -43,6 +45,7 @@ A commit that mends everything is let in by slipway deploy --repairs ID.`,
 		},
 	}
 	flags := cmd.Flags()
+	opts.at.register(cmd)
 	flags.StringVar(&opts.why, "why", "", "the reason, kept on the record (required)")
 	flags.BoolVar(&opts.skipScripts, "skip-scripts", false, "run no script and no hook of the commit that is undone")
 	flags.StringVar(&opts.to, "to", "", "the deployment whose release to restore; with --declare-repaired, the one whose release serves")
@@ -78,12 +81,16 @@ func (o *repairOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	way, in := o.request()
-	var d deploy.Deployment
-	if err := c.create(ctx, "/v1/deployments/"+o.id+"/repair"+way, in, &d); err != nil {
+	s, err := c.scopeOf(ctx, o.at, o.id)
+	if err != nil {
 		return err
 	}
-	return o.started(ctx, c, &d, o.wait)
+	way, in := o.request()
+	var d deploy.Deployment
+	if err := c.create(ctx, s.deployment(o.id, "/repair"+way), in, &d); err != nil {
+		return s.explain(err)
+	}
+	return o.started(ctx, c, s, &d, o.wait)
 }
 
 // request is the way that the flags choose, and what it is asked.
@@ -112,17 +119,14 @@ func (o *deployOptions) repairFlags() error {
 	return checkWhy(o.why)
 }
 
-// repair asks for a deployment to a dirty environment, by a route that has a permission of its own. Which environment that is, the
-// dirty deployment says.
-func (o *deployOptions) repair(ctx context.Context, c *client, r api.DeploymentRequest, d *deploy.Deployment) error {
-	dirty, err := c.deployment(ctx, o.repairs)
-	if err != nil {
-		return err
-	}
-	if dirty.App != r.App || dirty.Environment != r.Environment {
-		return fmt.Errorf("%s is a deployment of %s to %s, not of %s to %s", dirty.ID, dirty.App, dirty.Environment, r.App, r.Environment)
-	}
+// repair asks for a deployment to a dirty environment, by a route that has a permission of its own.
+func (o *deployOptions) repair(ctx context.Context, c *client, s scope, r api.EnvironmentDeploymentRequest, d *deploy.Deployment) error {
 	in := api.RepairDeploymentRequest{Why: o.why, CommitSHA: r.CommitSHA, Branch: r.Branch, Force: r.Force, Rebuild: r.Rebuild, Metadata: r.Metadata,
 		SourceSHA256: r.SourceSHA256}
-	return c.create(ctx, "/v1/deployments/"+o.repairs+"/repair/deployment", in, d)
+	err := c.create(ctx, s.deployment(o.repairs, "/repair/deployment"), in, d)
+	var p problem
+	if errors.As(err, &p) && p.Status == http.StatusNotFound && p.Field == "deployment" {
+		return fmt.Errorf("--repairs %s is no deployment of %s to %s", o.repairs, s.app, s.environment)
+	}
+	return err
 }

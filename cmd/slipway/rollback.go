@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +34,7 @@ deployment, which must be what is live, or what left its environment dirty; with
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.app, "app", "", "which app (default the only one)")
+	flags.StringVar(&opts.app, "app", "", "which app (default the one of app.yaml here, else the only one)")
 	flags.StringVar(&opts.env, "env", "", "which environment")
 	flags.StringVar(&opts.to, "to", "", "the deployment whose release to restore (default the one before what is live)")
 	flags.BoolVar(&opts.wait, "wait", false, "show the progress; exit 3 when it doesn't succeed")
@@ -45,8 +44,8 @@ deployment, which must be what is live, or what left its environment dirty; with
 // arguments takes an ID or an environment, and guesses neither: a rollback of the wrong one is expensive.
 func (o *rollbackOptions) arguments(cmd *cobra.Command, args []string) error {
 	switch {
-	case len(args) == 1 && (o.app != "" || o.env != "" || o.to != ""):
-		return usageError{errors.New("an ID says it all; leave --app, --env and --to out")}
+	case len(args) == 1 && o.to != "":
+		return usageError{errors.New("an ID says what to restore: what served before it; leave --to out")}
 	case len(args) > 0:
 		if err := oneID(cmd, args); err != nil {
 			return err
@@ -64,25 +63,30 @@ func (o *rollbackOptions) run(ctx context.Context) error {
 		return err
 	}
 	var d deploy.Deployment
+	var s scope
 	if o.id != "" {
-		err = c.create(ctx, "/v1/deployments/"+url.PathEscape(o.id)+"/rollback", struct{}{}, &d)
+		s, err = o.deployment(ctx, c, &d)
 	} else {
-		err = o.environment(ctx, c, &d)
+		s, err = o.environment(ctx, c, &d)
 	}
 	if err != nil {
 		return err
 	}
-	return o.started(ctx, c, &d, o.wait)
+	return o.started(ctx, c, s, &d, o.wait)
 }
 
-func (o *rollbackOptions) environment(ctx context.Context, c *client, d *deploy.Deployment) error {
-	if o.app == "" {
-		a, err := c.chooseApp(ctx, "")
-		if err != nil {
-			return err
-		}
-		o.app = a.Name
+func (o *rollbackOptions) deployment(ctx context.Context, c *client, d *deploy.Deployment) (scope, error) {
+	s, err := c.scopeOf(ctx, scopeOptions{o.app, o.env}, o.id)
+	if err != nil {
+		return scope{}, err
 	}
-	path := "/v1/apps/" + url.PathEscape(o.app) + "/environments/" + url.PathEscape(o.env) + "/rollback"
-	return c.create(ctx, path, api.RollbackRequest{To: o.to}, d)
+	return s, s.explain(c.create(ctx, s.deployment(o.id, "/rollback"), struct{}{}, d))
+}
+
+func (o *rollbackOptions) environment(ctx context.Context, c *client, d *deploy.Deployment) (scope, error) {
+	s, err := c.scope(ctx, scopeOptions{o.app, o.env})
+	if err != nil {
+		return scope{}, err
+	}
+	return s, c.create(ctx, s.path()+"/rollback", api.RollbackRequest{To: o.to}, d)
 }

@@ -7,20 +7,27 @@ import (
 )
 
 func newStatus(p *program) *cobra.Command {
-	return &cobra.Command{
+	var at scopeOptions
+	cmd := &cobra.Command{
 		Use:   "status ID",
 		Short: "Show a deployment: its stages, checks, timeline, and what to do",
 		Args:  oneID,
-		RunE:  func(cmd *cobra.Command, args []string) error { return p.showStatus(cmd.Context(), args[0]) },
+		RunE:  func(cmd *cobra.Command, args []string) error { return p.showStatus(cmd.Context(), at, args[0]) },
 	}
+	at.register(cmd)
+	return cmd
 }
 
-func (p *program) showStatus(ctx context.Context, id string) error {
+func (p *program) showStatus(ctx context.Context, at scopeOptions, id string) error {
 	c, err := p.connect(ctx)
 	if err != nil {
 		return err
 	}
-	d, err := c.deployment(ctx, id)
+	s, err := c.scope(ctx, at)
+	if err != nil {
+		return err
+	}
+	d, err := c.deployment(ctx, s, id)
 	if err != nil {
 		return err
 	}

@@ -11,13 +11,13 @@ import (
 )
 
 // wait follows a deployment to its end, shows it, and gives the error of one that did not succeed.
-func (p *program) wait(ctx context.Context, c *client, d *deploy.Deployment) error {
+func (p *program) wait(ctx context.Context, c *client, s scope, d *deploy.Deployment) error {
 	v := &view{program: p, w: p.out, redraw: p.terminal && p.format != formatJSON}
 	if p.format == formatJSON {
 		v.w = p.err
 	}
 	fmt.Fprintf(v.w, "%s  %s\n", d.ID, subject(d))
-	watch := watched{client: c, id: d.ID}
+	watch := watched{client: c, scope: s, id: d.ID}
 	for {
 		v.update(d)
 		if d.Status.Ended() {
