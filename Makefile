@@ -20,7 +20,7 @@ AUDIT := $(CURDIR)/.slipway/audit
 ARM64 := --context arch=arm64 --context functionsDir=bin/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo up down template cloud bench bench-flags oracle engines moved hashes licenses sbom vulns audit test-api test-packages test-modules wire test-localstack test-endpoint cloud-tests emulator test-sam sam-validate fuzz synth preflight deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
+.PHONY: help check test demo up down template cloud bench bench-flags oracle engines moved hashes licenses sbom vulns checkov audit test-api test-packages test-modules wire test-localstack test-endpoint cloud-tests emulator test-sam sam-validate fuzz synth preflight deploy functions diagram clean tools builds rest shop rehearsal lint bin/synth bin/slipway bin/local
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -118,9 +118,19 @@ sbom: audit functions shop bin/slipway bin/local ## a CycloneDX bill of material
 vulns: audit ## known vulnerabilities of what is linked (govulncheck); says so and fails where the database can't be reached
 	@tools/vulns.sh $(AUDIT)/govulncheck ./functions/... ./cmd/...
 
+# Settings that add to the templates all that any setting adds.
+EVERY = -c removal=destroy -c arch=x86_64 -c targets=one,two -c hookFunctions=caller -c repositories=shop -c topics=told -c pipelineRepository=shop \
+	-c alarmTopic=arn:aws:sns:eu-west-1:123456789012:ops -c runner=function -c assetsBucket=builds -c apiGatewayRole=keep -c flagsConcurrency=0
+
+checkov: audit bin/local bin/synth functions shop ## the templates by checkov, against its answers in docs/security.md (fetches a third of a gigabyte once)
+	@rm -rf .slipway/judged
+	@bin/synth -o .slipway/judged/default
+	@bin/synth -o .slipway/judged/every $(EVERY)
+	@checkov=$$(bin/local checkov) && CHECKOV="$$checkov" $(AUDIT)/checkov .slipway/judged
+
 # Their own module, so that their dependencies never become ours; go.sum there has their hashes.
 audit:
-	@$(GO) -C tools build -o $(AUDIT)/ ./licenses ./sbom tool
+	@$(GO) -C tools build -o $(AUDIT)/ ./checkov ./licenses ./sbom tool
 
 hashes: bin/local ## write the hashes of what pip and Maven fetch, after a version in a requirement file or pom.xml was changed (needs Maven)
 	@uv=$$(bin/local uv) && internal/local/hashes.sh "$$uv"
