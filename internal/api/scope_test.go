@@ -142,3 +142,31 @@ func TestDeployHere(t *testing.T) {
 		t.Errorf("%s\n%s\n%s", cancelled.Body, undone.Body, repaired.Body)
 	}
 }
+
+// TestRestoreOfAnother: a rollback or a repair that names another app's or environment's deployment to restore is answered exactly like one
+// that names none.
+func TestRestoreOfAnother(t *testing.T) {
+	const theirs = "deploy-20261122-160000000-hhhhhhhh"
+	for target, body := range map[string]string{
+		"/v1/apps/shop/environments/production/rollback":                                          `{"to":"ID"}`,
+		"/v1/apps/shop/environments/staging/deployments/" + dirty + "/repair/to":                  `{"to":"ID","why":"x"}`,
+		"/v1/deployments/" + dirty + "/repair/to":                                                 `{"to":"ID","why":"x"}`,
+		"/v1/apps/shop/environments/staging/deployments/" + dirty + "/repair/skip-scripts":        `{"to":"ID","why":"x"}`,
+		"/v1/apps/shop/environments/staging/deployments/" + dirty + "/repair/declare":             `{"to":"ID","why":"x"}`,
+		"/v1/apps/shop/environments/preview/rollback idempotency-key=the-key-of-another-rollback": `{"to":"ID"}`,
+	} {
+		c := withBlog(t)
+		for environment, id := range map[string]string{"production": theirs, "staging": strings.Replace(theirs, "hhh", "iii", 1)} {
+			c.Put(&deploy.Deployment{ID: id, App: "blog", Environment: environment, Action: deploy.Deploy, Status: deploy.Success, StartTime: c.Now(),
+				CommitSHA: commit(1), Release: &deploy.Release{App: "blog", CommitSHA: commit(1)}})
+		}
+		h := served(t, c.Control(quiet()))
+		want := ask(h, "POST "+target, strings.Replace(body, "ID", absent, 1))
+		for _, id := range []string{theirs, strings.Replace(theirs, "hhh", "iii", 1)} {
+			got := ask(h, "POST "+target, strings.Replace(body, "ID", id, 1))
+			if got.Code != http.StatusNotFound || strings.ReplaceAll(got.Body.String(), id, absent) != want.Body.String() {
+				t.Errorf("%s %s: %d %s; of one that doesn't exist %d %s", target, id, got.Code, got.Body, want.Code, want.Body)
+			}
+		}
+	}
+}

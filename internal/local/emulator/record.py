@@ -58,6 +58,8 @@ def keep(who, scope, body):
     path = (scope.get("raw_path") or scope["path"].encode()).decode("latin1")
     parts = path.split("/")
     service = (headers["authorization"].split("Credential=")[-1].split(",")[0].split("/")[3:4] or [""])[0]
+    if service == "execute-api":  # an API of its own, of which AWS has no model
+        return
     # An operation, roughly: S3's differ by method and by whether a key is there, Lambda's by what follows the function.
     route = headers.get("x-amz-target") or f"{scope['method']} {min(len(parts), 4)} {parts[4] if service == 'lambda' and len(parts) > 4 else ''}"
     with lock:
