@@ -21,9 +21,7 @@ var unneeded = []struct{ who, action, resource, why string }{
 	{"slipway-notify", "dynamodb:*", "*/stream/*", "Lambda reads the table's stream by the function's role"},
 	{"slipway-codepipeline", "codepipeline:PutJob*", "*", "tests answer to a server of their own, since the local cloud has no CodePipeline"},
 	{"slipway-fetch", "codecommit:GitPull", "*", "tests fetch from a server of their own, since the local cloud has no CodeCommit"},
-	{"slipway-*", "lambda:*", "*:function:slipway-shop:*", "AWS judges a call with a qualifier on the version's or alias's own ARN; of ours only GetFunctionConfiguration has one, " +
-		"and a statement's actions share its resources"},
-	{"slipway-settle", "lambda:GetFunctionConfiguration", "*:function:slipway-shop", "as before, the other way round: Settle reads versions alone"},
+	{"slipway-settle", "lambda:GetFunctionConfiguration", "*:function:slipway-shop", "Settle reads versions alone, by a qualifier: AWS names the function as what that action is judged on"},
 	{"slipway-*", "s3:GetObject", "*/fetched/*", "any stage's script may be of a commit that Slipway fetched"},
 	{"slipway-s*", "logs:CreateLogStream", "*:log-group:/slipway/deployments:*", "Shift and Settle print into the stream that an earlier stage made, unless theirs is the first output"},
 	{"slipway-builds", "secretsmanager:GetSecretValue", "*:secret:slipway/*", "tests of builds keep their secret as a parameter; operators have the choice"},

@@ -22,7 +22,8 @@ type resources struct {
 	handovers, cancels                  []*string
 	secrets, parameters                 []*string // of scripts
 	ownSecrets, ownParameters           []*string // that Slipway itself logs in with
-	targets, hooks, repositories        []*string
+	targets, versions                   []*string
+	hooks, repositories                 []*string
 	topics                              []*string
 	machine, executions                 []*string
 }
@@ -50,8 +51,8 @@ func newResources(stack awscdk.Stack, s Settings, d *data) *resources {
 	r.machine = arns(stack, "states", "stateMachine:"+stateMachineName)
 	r.executions = arns(stack, "states", "execution:"+stateMachineName+":*")
 	for _, name := range s.Targets {
-		// Lambda checks a call with a qualifier against the version's or alias's own ARN.
-		r.targets = append(r.targets, arns(stack, "lambda", "function:"+name, "function:"+name+":*")...)
+		r.targets = append(r.targets, arns(stack, "lambda", "function:"+name)...)
+		r.versions = append(r.versions, arns(stack, "lambda", "function:"+name+":*")...)
 	}
 	for _, name := range s.Repositories {
 		r.repositories = append(r.repositories, arns(stack, "codecommit", name)...)
@@ -120,12 +121,13 @@ func (r *resources) hooking() []awsiam.PolicyStatement {
 	return statements
 }
 
-// onTargets allows actions on the functions that may be deployed; where there are none, nothing.
+// onTargets allows actions on the functions that may be deployed, and to read their versions; where there are none, nothing. Lambda checks
+// a call with a qualifier against the version's own ARN, and of ours only GetFunctionConfiguration has one.
 func (r *resources) onTargets(actions ...string) []awsiam.PolicyStatement {
 	if len(r.targets) == 0 {
 		return nil
 	}
-	return []awsiam.PolicyStatement{allow(r.targets, actions...)}
+	return []awsiam.PolicyStatement{allow(r.targets, actions...), allow(r.versions, "lambda:GetFunctionConfiguration")}
 }
 
 func mayPrepare(r *resources) []awsiam.PolicyStatement {

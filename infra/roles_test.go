@@ -32,6 +32,33 @@ func TestTrust(t *testing.T) {
 	}
 }
 
+// TestOneCallerEach: a service of AWS calls a function or fills a queue for one rule or API of this account alone.
+func TestOneCallerEach(t *testing.T) {
+	own := regexp.MustCompile(`^\$\{[A-Za-z0-9]+\.Arn\}$|^arn:\$\{AWS::Partition\}:[a-z-]+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:\$\{[A-Za-z0-9]+\}/`)
+	for _, in := range []template{slipway, otherSlipway} {
+		for id, p := range in.of(t, "AWS::Lambda::Permission") {
+			if p.text("Principal") != "*" && !own.MatchString(p.text("SourceArn")) {
+				t.Errorf("%s lets %s call for %q", id, p.text("Principal"), p.text("SourceArn"))
+			}
+			if p.text("Principal") == "*" && p.text("FunctionUrlAuthType") == "" && p.at("InvokedViaFunctionUrl") != true {
+				t.Errorf("%s lets everybody call otherwise than by a URL", id)
+			}
+		}
+		for id, p := range in.of(t, "AWS::SQS::QueuePolicy") {
+			for _, each := range p.at("PolicyDocument", "Statement").([]any) {
+				s := resource{Properties: each.(object)}
+				if s.text("Effect") != "Allow" {
+					continue
+				}
+				sources := list(s.at("Condition", "ArnEquals", "aws:SourceArn"))
+				if len(sources) == 0 || slices.ContainsFunc(sources, func(arn string) bool { return !own.MatchString(arn) }) {
+					t.Errorf("%s lets %v send for %v", id, s.at("Principal"), sources)
+				}
+			}
+		}
+	}
+}
+
 // filled writes a policy as AWS gets it, with the longest values that CloudFormation can fill in.
 func filled(t *testing.T, policy object) string {
 	text, err := json.Marshal(policy)
@@ -86,7 +113,7 @@ func TestManyTargets(t *testing.T) {
 	}
 
 	for action, want := range map[string]struct{ roles, resources int }{
-		"lambda:UpdateAlias": {2, 200}, "lambda:UpdateFunctionCode": {2, 200}, "lambda:GetAlias": {4, 200},
+		"lambda:UpdateAlias": {2, 100}, "lambda:UpdateFunctionCode": {2, 100}, "lambda:GetAlias": {4, 100}, "lambda:GetFunctionConfiguration": {4, 200},
 		"lambda:InvokeFunction": {4, 60}, "sns:Publish": {1, 60}, "codecommit:GitPull": {1, 60},
 	} {
 		got := map[string][]string{}

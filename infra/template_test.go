@@ -189,7 +189,7 @@ func TestIndexes(t *testing.T) {
 func TestBucket(t *testing.T) {
 	for id, b := range slipway.of(t, "AWS::S3::Bucket") {
 		rules, _ := b.at("BucketEncryption", "ServerSideEncryptionConfiguration").([]any)
-		if len(rules) != 1 || b.DeletionPolicy != "RetainExceptOnCreate" {
+		if len(rules) != 1 || b.DeletionPolicy != "RetainExceptOnCreate" || b.UpdateReplacePolicy != "Retain" {
 			t.Errorf("%s: encryption %v, deletion %s", id, rules, b.DeletionPolicy)
 		}
 		for _, name := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
