@@ -119,10 +119,11 @@ vulns: audit ## known vulnerabilities of what is linked (govulncheck); says so a
 	@tools/vulns.sh $(AUDIT)/govulncheck ./functions/... ./cmd/...
 
 # Settings that add to the templates all that any setting adds.
-EVERY = -c removal=destroy -c arch=x86_64 -c targets=one,two -c hookFunctions=caller -c repositories=shop -c topics=told -c pipelineRepository=shop \
-	-c alarmTopic=arn:aws:sns:eu-west-1:123456789012:ops -c runner=function -c assetsBucket=builds -c apiGatewayRole=keep -c flagsConcurrency=0
+EVERY = -c removal=destroy -c arch=x86_64 -c runner=function -c apiGatewayRole=keep -c flagsConcurrency=0 \
+	-c targets=one,two -c hookFunctions=caller -c repositories=shop -c topics=told -c pipelineRepository=shop \
+	-c assetsBucket=builds -c alarmTopic=arn:aws:sns:eu-west-1:123456789012:ops
 
-checkov: audit bin/local bin/synth functions shop ## the templates by checkov, against its answers in docs/security.md (fetches a third of a gigabyte once)
+checkov: audit bin/local bin/synth functions shop ## the templates by checkov, against the answers in docs/security.md
 	@rm -rf .slipway/judged
 	@bin/synth -o .slipway/judged/default
 	@bin/synth -o .slipway/judged/every $(EVERY)

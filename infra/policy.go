@@ -121,8 +121,9 @@ func (r *resources) hooking() []awsiam.PolicyStatement {
 	return statements
 }
 
-// onTargets allows actions on the functions that may be deployed, and to read their versions; where there are none, nothing. Lambda checks
-// a call with a qualifier against the version's own ARN, and of ours only GetFunctionConfiguration has one.
+// onTargets allows actions on the functions that may be deployed, and to read their versions; where there are
+// none, nothing. Lambda checks a call with a qualifier against the version's own ARN, and of ours only
+// GetFunctionConfiguration has one.
 func (r *resources) onTargets(actions ...string) []awsiam.PolicyStatement {
 	if len(r.targets) == 0 {
 		return nil

@@ -16,7 +16,8 @@ import (
 // linkedModules returns the modules that each program links, as PATH@VERSION.
 func linkedModules(t *testing.T, folder, goos, goarch string, packages ...string) map[string]map[string]bool {
 	t.Helper()
-	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Name,Deps,Module"}, packages...)...)
+	args := append([]string{"list", "-deps", "-json=ImportPath,Name,Deps,Module"}, packages...)
+	cmd := exec.Command("go", args...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 	out, err := cmd.Output()
@@ -59,13 +60,15 @@ func linkedModules(t *testing.T, folder, goos, goarch string, packages ...string
 	return programs
 }
 
-// TestLicensesListWhatIsLinked: docs/licenses.md has each module that a binary links, in its version, and no other.
+// TestLicensesListWhatIsLinked: docs/licenses.md has each module that a binary links, in its version, and no
+// other.
 func TestLicensesListWhatIsLinked(t *testing.T) {
 	want := linkedModules(t, "..", "linux", "arm64", "./functions/...", "./cmd/runner")
 	maps.Copy(want, linkedModules(t, "../examples/shop", "linux", "arm64", "."))
+	commands := []string{"./cmd/local", "./cmd/preflight", "./cmd/slipway"}
 	for _, system := range []string{"linux/amd64", "darwin/arm64"} {
 		goos, goarch, _ := strings.Cut(system, "/")
-		for name, modules := range linkedModules(t, "..", goos, goarch, "./cmd/local", "./cmd/preflight", "./cmd/slipway") {
+		for name, modules := range linkedModules(t, "..", goos, goarch, commands...) {
 			if want[name] == nil {
 				want[name] = map[string]bool{}
 			}
@@ -96,7 +99,8 @@ func TestLicensesListWhatIsLinked(t *testing.T) {
 	}
 	for name := range want {
 		if !maps.Equal(got[name], want[name]) {
-			t.Errorf("%s: docs/licenses.md has %v, linked are %v (make licenses)", name, slices.Sorted(maps.Keys(got[name])), slices.Sorted(maps.Keys(want[name])))
+			t.Errorf("%s: docs/licenses.md has %v, linked are %v (make licenses)",
+				name, slices.Sorted(maps.Keys(got[name])), slices.Sorted(maps.Keys(want[name])))
 		}
 	}
 }

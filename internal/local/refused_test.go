@@ -22,7 +22,8 @@ import (
 
 var pin = regexp.MustCompile(`(?m)^([A-Za-z0-9._-]+)==([^ ;\\\n]+)`)
 
-// forge writes for each package that a requirement file pins a file of the same name and version that holds something else.
+// forge writes for each package that a requirement file pins a file of the same name and version that holds
+// something else.
 func forge(t *testing.T, requirements, suffix string) (dir string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("emulator", requirements))
@@ -73,7 +74,8 @@ func onlyFrom(t *testing.T, dir string) {
 	t.Setenv("PIP_CONFIG_FILE", os.DevNull)
 }
 
-// TestInstallRefusesOtherFiles: registries serve other files under the pinned names and versions. None is installed.
+// TestInstallRefusesOtherFiles: registries serve other files under the pinned names and versions. None is
+// installed.
 func TestInstallRefusesOtherFiles(t *testing.T) {
 	onlyFrom(t, forge(t, "requirements.txt", "-py3-none-any.whl"))
 	registry := httptest.NewServer(forgedRegistry(t, "emulator/package-lock.json"))
@@ -100,7 +102,8 @@ func TestInstallRefusesOtherFiles(t *testing.T) {
 // TestPipRunsNoSourceDistribution: a source distribution's own code would run while pip installs it.
 func TestPipRunsNoSourceDistribution(t *testing.T) {
 	onlyFrom(t, forge(t, "uv.txt", ".zip"))
-	if _, err := local.InstallTool(t.Context(), t.TempDir(), "uv", nil); err == nil || !strings.Contains(err.Error(), "No matching distribution") {
+	_, err := local.InstallTool(t.Context(), t.TempDir(), "uv", nil)
+	if err == nil || !strings.Contains(err.Error(), "No matching distribution") {
 		t.Errorf("a source distribution under the pinned name: %v; want it not even looked at", err)
 	}
 }
@@ -138,7 +141,8 @@ func TestJars(t *testing.T) {
 }
 
 func TestUnknownTool(t *testing.T) {
-	if _, err := local.InstallTool(t.Context(), t.TempDir(), "curl", nil); err == nil || !strings.Contains(err.Error(), `"curl" is no tool; there are checkov, sam, schemathesis, uv`) {
+	const want = `"curl" is no tool; there are checkov, sam, schemathesis, uv`
+	if _, err := local.InstallTool(t.Context(), t.TempDir(), "curl", nil); err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}
 }
@@ -173,7 +177,10 @@ func tarball(t *testing.T) []byte {
 	var out bytes.Buffer
 	packed := gzip.NewWriter(&out)
 	files := tar.NewWriter(packed)
-	for name, text := range map[string]string{"package/package.json": `{"name":"forged","version":"1.0.0"}`, "package/forged.js": "0"} {
+	for name, text := range map[string]string{
+		"package/package.json": `{"name":"forged","version":"1.0.0"}`,
+		"package/forged.js":    "0",
+	} {
 		if err := files.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
 			t.Error(err)
 		}

@@ -1,5 +1,6 @@
-// Checkov runs checkov on the CloudFormation templates in a folder and compares its findings with their answers in docs/security.md: each
-// has one, and no answer is left without a finding. Run it in the repository's root (make checkov).
+// Checkov runs checkov on the CloudFormation templates in a folder and compares its findings with their
+// answers in docs/security.md: each has one, and no answer is left without a finding. Run it in the
+// repository's root (make checkov).
 package main
 
 import (
@@ -45,7 +46,8 @@ func run(command, folder, page string) (string, error) {
 	var problems []string
 	for _, finding := range slices.Sorted(maps.Keys(found)) {
 		if !answered[finding] {
-			problems = append(problems, fmt.Sprintf("%s (%s) has no answer in %s", finding, strings.Join(found[finding], ", "), page))
+			resources := strings.Join(found[finding], ", ")
+			problems = append(problems, fmt.Sprintf("%s (%s) has no answer in %s", finding, resources, page))
 		}
 	}
 	for _, finding := range slices.Sorted(maps.Keys(answered)) {
@@ -56,7 +58,8 @@ func run(command, folder, page string) (string, error) {
 	if len(problems) > 0 {
 		return "", errors.New(strings.Join(problems, "\n"))
 	}
-	return fmt.Sprintf("%d resources; %d kinds of findings, each answered in %s", resources, len(found), page), nil
+	said := fmt.Sprintf("%d resources; %d kinds of findings, each answered in %s", resources, len(found), page)
+	return said, nil
 }
 
 const (
@@ -100,11 +103,12 @@ type report struct {
 	}
 }
 
-// findings runs checkov, without a word to its maker's servers, and returns the resources of each "CHECK RESOURCE".
+// findings runs checkov, without a word to its maker's servers, and returns the resources of each "CHECK
+// RESOURCE".
 func findings(command, folder string) (found map[string][]string, resources int, err error) {
 	var out, errs bytes.Buffer
-	cmd := exec.Command(command, "--directory", folder, "--framework", "cloudformation", "--skip-download", "--soft-fail",
-		"--compact", "--quiet", "--output", "json")
+	cmd := exec.Command(command, "--directory", folder, "--framework", "cloudformation",
+		"--skip-download", "--soft-fail", "--compact", "--quiet", "--output", "json")
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		return nil, 0, fmt.Errorf("%s: %w\n%s", command, err, &errs)
@@ -115,7 +119,8 @@ func findings(command, folder string) (found map[string][]string, resources int,
 		return nil, 0, fmt.Errorf("%s prints no report: %w", command, err)
 	}
 	if r.Summary.ResourceCount == 0 || len(r.Results.ParsingErrors) > 0 {
-		return nil, 0, fmt.Errorf("%s read %d resources in %s; errors: %v", command, r.Summary.ResourceCount, folder, r.Results.ParsingErrors)
+		return nil, 0, fmt.Errorf("%s read %d resources in %s; errors: %v",
+			command, r.Summary.ResourceCount, folder, r.Results.ParsingErrors)
 	}
 	found = map[string][]string{}
 	for _, f := range r.Results.FailedChecks {

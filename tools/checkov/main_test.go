@@ -19,16 +19,19 @@ func write(t *testing.T, name, text string) string {
 func TestRun(t *testing.T) {
 	const row = "| CKV_AWS_1 | AWS::S3::Bucket | an answer of some length |\n"
 	finds := func(checks, rest string) string {
-		return "cat <<'END'\n" + `{"results":{"failed_checks":[` + checks + `]` + rest + `},"summary":{"resource_count":3}}` + "\nEND\n"
+		text := `{"results":{"failed_checks":[` + checks + `]` + rest + `},"summary":{"resource_count":3}}`
+		return "cat <<'END'\n" + text + "\nEND\n"
 	}
 	const one = `{"check_id":"CKV_AWS_1","resource":"AWS::S3::Bucket.B"}`
+	const two = one + `,{"check_id":"CKV_AWS_1","resource":"AWS::SQS::Queue.Q"}`
+	const short = "| CKV_AWS_1 | AWS::S3::Bucket | no |\n"
 	for name, c := range map[string]struct{ page, checkov, want string }{
 		"answered":          {begin + row + end, finds(one, ""), ""},
 		"two of a kind":     {begin + row + end, finds(one+","+one, ""), ""},
 		"not answered":      {begin + end, finds(one, ""), "CKV_AWS_1 AWS::S3::Bucket (B) has no answer"},
-		"other resource":    {begin + row + end, finds(strings.Replace(one, "S3::Bucket", "SQS::Queue", 1)+","+one, ""), "CKV_AWS_1 AWS::SQS::Queue (B) has no answer"},
-		"no longer found":   {begin + row + end, finds("", ""), "answers CKV_AWS_1 AWS::S3::Bucket, which checkov no longer finds"},
-		"no answer's text":  {begin + "| CKV_AWS_1 | AWS::S3::Bucket | no |\n" + end, finds(one, ""), "want a check, a resource and an answer"},
+		"other resource":    {begin + row + end, finds(two, ""), "CKV_AWS_1 AWS::SQS::Queue (Q) has no answer"},
+		"no longer found":   {begin + row + end, finds("", ""), "AWS::S3::Bucket, which checkov no longer finds"},
+		"no answer's text":  {begin + short + end, finds(one, ""), "want a check, a resource and an answer"},
 		"no table":          {row, finds(one, ""), "no table between"},
 		"checkov fails":     {begin + row + end, "echo no disk >&2; exit 2\n", "no disk"},
 		"no report":         {begin + row + end, "echo hello\n", "prints no report"},

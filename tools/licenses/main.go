@@ -1,10 +1,12 @@
-// Licenses writes docs/licenses.md: what is linked into each binary of Slipway, in which version and under which license. It fails
-// if a license is not among those that CONTRIBUTING.md allows. Run it in the repository's root (make licenses).
+// Licenses writes docs/licenses.md: what is linked into each binary of Slipway, in which version and under
+// which license. It fails if a license is not among those that CONTRIBUTING.md allows. Run it in the
+// repository's root (make licenses).
 package main
 
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -64,7 +66,8 @@ func run(file string) error {
 	return check(slices.Collect(maps.Keys(linked)))
 }
 
-// programs lists the functions, which run on arm64 on AWS, and the commands, which run on developers' machines.
+// programs lists the functions, which run on arm64 on AWS, and the commands, which run on developers'
+// machines.
 func programs() ([]program, error) {
 	aws := []string{"linux/arm64"}
 	all := []program{
@@ -76,8 +79,11 @@ func programs() ([]program, error) {
 	}
 
 	folders, err := filepath.Glob("functions/*/main.go")
-	if err != nil || len(folders) == 0 {
-		return nil, fmt.Errorf("no functions here; run in the repository's root (%v)", err)
+	if err != nil {
+		return nil, err
+	}
+	if len(folders) == 0 {
+		return nil, errors.New("no functions here; run in the repository's root")
 	}
 	for _, main := range folders {
 		folder := filepath.Dir(main)
@@ -118,7 +124,8 @@ func (p program) report(system string) (string, error) {
 	}
 
 	goos, goarch, _ := strings.Cut(system, "/")
-	cmd := exec.Command(os.Getenv("GO_LICENSES"), "report", "--ignore", own, "--ignore", "example.com", "--template", template, p.pkg)
+	cmd := exec.Command(os.Getenv("GO_LICENSES"), "report",
+		"--ignore", own, "--ignore", "example.com", "--template", template, p.pkg)
 	cmd.Dir = p.folder
 	// Without GOROOT it takes the standard library for packages without a license.
 	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "GOROOT="+strings.TrimSpace(string(root)))
@@ -130,7 +137,8 @@ func (p program) report(system string) (string, error) {
 	return out.String(), nil
 }
 
-// parse reads what report.tpl writes. Nothing at all is an error: go-licenses exits with 0 if it found no package.
+// parse reads what report.tpl writes. Nothing at all is an error: go-licenses exits with 0 if it found no
+// package.
 func parse(text string) ([]part, error) {
 	var parts []part
 	for line := range strings.Lines(text) {
@@ -144,7 +152,7 @@ func parse(text string) ([]part, error) {
 		parts = append(parts, part{fields[0], fields[1], fields[2]})
 	}
 	if len(parts) == 0 {
-		return nil, fmt.Errorf("go-licenses found nothing")
+		return nil, errors.New("go-licenses found nothing")
 	}
 	return parts, nil
 }
@@ -160,7 +168,8 @@ func check(parts []part) error {
 		case unlinked[exception] != "":
 			used[exception] = true
 		default:
-			refused = append(refused, fmt.Sprintf("%s %s is under %s; want one of %s", p.name, p.version, p.license, strings.Join(allowed, ", ")))
+			refused = append(refused, fmt.Sprintf("%s %s is under %s; want one of %s",
+				p.name, p.version, p.license, strings.Join(allowed, ", ")))
 		}
 	}
 	for exception := range unlinked {
@@ -170,15 +179,16 @@ func check(parts []part) error {
 	}
 	if len(refused) > 0 {
 		slices.Sort(refused)
-		return fmt.Errorf("%s", strings.Join(refused, "\n"))
+		return errors.New(strings.Join(refused, "\n"))
 	}
 	return nil
 }
 
 const head = `# Licenses of what is linked
 
-Written by ` + "`make licenses`" + ` (go-licenses). The functions are linked for Linux on arm64, the commands for Linux and macOS. Each binary holds Go's
-runtime and standard library too, under BSD-3-Clause. Slipway itself is under [Apache-2.0](../LICENSE).
+Written by ` + "`make licenses`" + ` (go-licenses). The functions are linked for Linux on arm64, the commands for Linux and
+macOS. Each binary holds Go's runtime and standard library too, under BSD-3-Clause. Slipway itself is under
+[Apache-2.0](../LICENSE).
 
 | Part | Version | License | Linked into |
 |---|---|---|---|
@@ -187,7 +197,11 @@ runtime and standard library too, under BSD-3-Clause. Slipway itself is under [A
 // page writes the table of what is linked.
 func page(linked map[part][]string) string {
 	parts := slices.SortedFunc(maps.Keys(linked), func(a, b part) int {
-		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.version, b.version), cmp.Compare(a.license, b.license))
+		return cmp.Or(
+			cmp.Compare(a.name, b.name),
+			cmp.Compare(a.version, b.version),
+			cmp.Compare(a.license, b.license),
+		)
 	})
 	text := head
 	for _, p := range parts {

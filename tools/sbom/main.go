@@ -1,5 +1,5 @@
-// Sbom writes a bill of materials (CycloneDX, JSON) beside each binary that it is given, and validates it (make sbom). It holds neither a
-// serial number nor a time: the same binary has the same one.
+// Sbom writes a bill of materials (CycloneDX, JSON) beside each binary that it is given, and validates it
+// (make sbom). It holds neither a serial number nor a time: the same binary has the same one.
 package main
 
 import (
@@ -19,7 +19,8 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: sbom BINARY... (CYCLONEDX_GOMOD names the command, CYCLONEDX_SCHEMA the folder of the schemas)")
+		fmt.Fprintln(os.Stderr, "usage: sbom BINARY...",
+			"(CYCLONEDX_GOMOD names the command, CYCLONEDX_SCHEMA the folder of the schemas)")
 		os.Exit(2)
 	}
 	if err := run(os.Getenv("CYCLONEDX_GOMOD"), os.Getenv("CYCLONEDX_SCHEMA"), os.Args[1:]); err != nil {
@@ -48,8 +49,8 @@ func run(command, schemas string, binaries []string) error {
 	return nil
 }
 
-// fileFor returns where a binary's bill of materials is. All that is in a function's folder goes to Lambda, so that its own is beside
-// the folder.
+// fileFor returns where a binary's bill of materials is. All that is in a function's folder goes to Lambda,
+// so that its own is beside the folder.
 func fileFor(binary string) string {
 	if filepath.Base(binary) == "bootstrap" {
 		binary = filepath.Dir(binary)
@@ -60,7 +61,8 @@ func fileFor(binary string) string {
 // describe runs cyclonedx-gomod, which reads what the linker wrote into the binary.
 func describe(command, binary string) ([]byte, error) {
 	var out, errs bytes.Buffer
-	cmd := exec.Command(command, "bin", "-json", "-std", "-noserial", "-notimestamp", "-output-version", "1.6", binary)
+	cmd := exec.Command(command, "bin", "-json", "-std", "-noserial", "-notimestamp",
+		"-output-version", "1.6", binary)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("%s bin %s: %w\n%s", command, binary, err, &errs)
@@ -72,7 +74,9 @@ func describe(command, binary string) ([]byte, error) {
 func compile(folder string) (*jsonschema.Schema, error) {
 	compiler := jsonschema.NewCompiler()
 	for name, file := range map[string]string{
-		"bom-1.6.schema.json": "bom-1.6.schema.json", "spdx.schema.json": "spdx.schema.json", "jsf-0.82.schema.json": "jsf-0.82.schemax.json",
+		"bom-1.6.schema.json":  "bom-1.6.schema.json",
+		"spdx.schema.json":     "spdx.schema.json",
+		"jsf-0.82.schema.json": "jsf-0.82.schemax.json",
 	} {
 		text, err := os.ReadFile(filepath.Join(folder, file))
 		if err != nil {
@@ -100,7 +104,8 @@ func check(schema *jsonschema.Schema, text []byte, binary string) error {
 	}
 
 	var bom cyclonedx.BOM
-	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(text), cyclonedx.BOMFileFormatJSON).Decode(&bom); err != nil {
+	decoder := cyclonedx.NewBOMDecoder(bytes.NewReader(text), cyclonedx.BOMFileFormatJSON)
+	if err := decoder.Decode(&bom); err != nil {
 		return err
 	}
 	if bom.Components == nil {
@@ -123,7 +128,8 @@ func check(schema *jsonschema.Schema, text []byte, binary string) error {
 	slices.Sort(want)
 	slices.Sort(got)
 	if !slices.Equal(want, got) {
-		return fmt.Errorf("components %s; the binary is linked from %s", strings.Join(got, ", "), strings.Join(want, ", "))
+		return fmt.Errorf("components %s; the binary is linked from %s",
+			strings.Join(got, ", "), strings.Join(want, ", "))
 	}
 	return nil
 }

@@ -10,15 +10,18 @@ import (
 	"testing"
 )
 
-// TestDescribe: a binary has the same bill of materials twice, valid and complete. The binary is cyclonedx-gomod itself.
+// TestDescribe: a binary has the same bill of materials twice, valid and complete. The binary is
+// cyclonedx-gomod itself.
 func TestDescribe(t *testing.T) {
-	folder, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output()
+	list := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go")
+	folder, err := list.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	schemas := filepath.Join(strings.TrimSpace(string(folder)), "schema")
 	command := filepath.Join(t.TempDir(), "cyclonedx-gomod")
-	if out, err := exec.Command("go", "build", "-o", command, "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", command, "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 
@@ -40,11 +43,12 @@ func TestDescribe(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(texts[0])
+	components := regexp.MustCompile(`(?s)"components": \[.*\n  \],?\n  "dep`)
 	for name, bad := range map[string]string{
 		"another version": strings.Replace(text, `"version": "v5.`, `"version": "v9.`, 1),
 		"an unknown type": strings.Replace(text, `"type": "library"`, `"type": "thing"`, 1),
 		"no format":       strings.Replace(text, `"bomFormat": "CycloneDX",`, "", 1),
-		"no components":   regexp.MustCompile(`(?s)"components": \[.*\n  \],?\n  "dep`).ReplaceAllString(text, `"dep`),
+		"no components":   components.ReplaceAllString(text, `"dep`),
 		"no JSON":         text[1:],
 	} {
 		if bad == text {
