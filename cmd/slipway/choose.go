@@ -95,7 +95,7 @@ func (w *watched) look(ctx context.Context) (*deploy.Deployment, error) {
 	case a.code == http.StatusNotModified && w.last != nil:
 		return w.last, nil
 	case a.code != http.StatusOK:
-		return nil, w.scope.explain(refused(r, a))
+		return nil, w.explain(refused(r, a))
 	}
 	var d deploy.Deployment
 	if err := json.Unmarshal(a.body, &d); err != nil {

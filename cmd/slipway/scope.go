@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,8 +102,10 @@ func (p *program) findApp() (name, file string) {
 			if err != nil {
 				return "", ""
 			}
-			shown, err := filepath.Rel(p.dir, path)
-			return a.Name, cmp.Or(shown, path)
+			if shown, err := filepath.Rel(p.dir, path); err == nil {
+				path = shown
+			}
+			return a.Name, path
 		}
 		if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil || dir == filepath.Dir(dir) {
 			return "", ""
