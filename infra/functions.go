@@ -42,6 +42,7 @@ var handlers = []handler{
 	{"healthcheck", "Probes the environment and gives a verdict", 100, light, 0, mayCheckHealth},
 	{"rollback", "Takes the target back to the release before", 870, scripting, workspace, mayRollBack},
 	{"settle", "Writes the outcome, frees the lock and hands it on", 870, scripting, workspace, maySettle},
+	{"buildsession", "Lends a build credentials for its own deployment", 20, light, 0, mayOpenSessions},
 	{"api", "Answers the control API", 29, light, 0, mayServeAPI},
 	{"commit", "Deploys the commits that events tell of", 60, light, 0, mayCommit},
 	{"webhook", "Deploys the commits that GitHub tells of", 20, light, 0, mayHear},

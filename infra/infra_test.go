@@ -46,7 +46,7 @@ func synthesize() error {
 	if slipway, shop, err = synth(dir, "first build", usual); err != nil {
 		return err
 	}
-	other, err := infra.ParseSettings(map[string]any{"arch": "x86_64", "removal": "destroy", "retentionDays": 7.0, "flagsConcurrency": 0.0, "targets": "one,two", "runner": "function",
+	other, err := infra.ParseSettings(map[string]any{"arch": "x86_64", "removal": "destroy", "retentionDays": 7.0, "flagsConcurrency": 0.0, "targets": "one,two", "runner": "function", "buildCache": "local",
 		"hookFunctions": []any{"caller"}, "repositories": "shop", "topics": "told", "pipelineRepository": "shop", "alarmTopic": "arn:aws:sns:eu-west-1:123456789012:ops", "assetsBucket": "builds",
 		"apiGatewayRole": "keep"})
 	if err != nil {

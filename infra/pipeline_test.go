@@ -140,7 +140,7 @@ func TestAlarms(t *testing.T) {
 		}
 	}
 	want := map[string]int{"Slipway Dirty": 1, "AWS/States ExecutionsFailed": 1, "AWS/States ExecutionsAborted": 1,
-		"AWS/Lambda Errors": 17, "AWS/Lambda Throttles": 17, "AWS/SQS ApproximateNumberOfMessagesVisible": 2, "Slipway NotificationsRefused": 1, "Slipway PoisonedFlags": 1, "Slipway RequestsTooLarge": 1, "Slipway StaleFlags": 1}
+		"AWS/Lambda Errors": 18, "AWS/Lambda Throttles": 18, "AWS/SQS ApproximateNumberOfMessagesVisible": 2, "Slipway NotificationsRefused": 1, "Slipway PoisonedFlags": 1, "Slipway RequestsTooLarge": 1, "Slipway StaleFlags": 1}
 	if fmt.Sprint(watched) != fmt.Sprint(want) {
 		t.Errorf("alarms on %v, want %v", watched, want)
 	}

@@ -75,7 +75,7 @@ func (r *resources) environment() *map[string]*string {
 		"SLIPWAY_EVENT_BUS":         r.data.bus.EventBusName(),
 		"SLIPWAY_LOG_GROUP":         r.data.output.LogGroupName(),
 		"SLIPWAY_STATE_MACHINE_ARN": r.machine[0],
-		"SLIPWAY_WEBHOOK_SECRET":    jsii.String("secretsmanager:" + webhookSecret), // its name; one function may read it
+		"SLIPWAY_WEBHOOK_SECRET":    jsii.String(webhookSecret), // its name; one function may read it
 		"SLIPWAY_GITHUB_URL":        jsii.String(gitHubURL),
 		"SLIPWAY_RUNNER":            jsii.String(r.runner),
 	}

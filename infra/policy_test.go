@@ -18,21 +18,27 @@ var named = regexp.MustCompile(`^(` + strings.Join([]string{
 	`\$\{DataBucket[A-F0-9]+\.Arn\}(/sources|/fetched|/artifacts|/jobs)/\*`,            // a folder of the bucket
 	`\$\{DataBucket[A-F0-9]+\.Arn\}/jobs/\*/(deployment\.json|result\.json|cancelled)`, // what one side writes of a job
 	`arn:\$\{AWS::Partition\}:s3:::\S+/[0-9a-f]{64}\.zip`,                              // the runner's own code
-	here("logs", `log-group:/(aws/lambda|aws/codebuild|slipway)/[a-z-]+:\*`),           // one group's streams
-	here("lambda", `function:[A-Za-z0-9-]+(:\*)?`),                                     // one function's versions and aliases
-	`\$\{DataDeployments[A-F0-9]+\.Arn\}/index/open`,                                   //
-	here("states", `execution:slipway:\*`),                                             // the machine's executions
-	here("states", `stateMachine:slipway`),                                             //
-	here("events", `rule/StepFunctionsGetEventForCodeBuildStartBuildRule`),             // Step Functions' own
-	here("ssm", `parameter/slipway/\*`),                                                // what operators put there for scripts
-	here("secretsmanager", `secret:slipway/\*`),                                        // the same
-	here("ssm", `parameter/slipway-own/\*`),                                            // what they put there for Slipway itself
-	here("secretsmanager", `secret:slipway-own/\*`),                                    // the same
-	here("codecommit", `[A-Za-z0-9_.-]+`),                                              // one repository
-	here("secretsmanager", `secret:slipway-own/github-webhook-\?{6}`),                  // whose end is Secrets Manager's own
-	`\$\{DataDeployments[A-F0-9]+\.Arn\}/stream/\*`,                                    // the table's streams
-	here("sns", `[A-Za-z0-9_-]+`),                                                      // one topic
-	here("sqs", `slipway-dead-(events|notifications)`),                                 //
+	`\$\{DataBucket[A-F0-9]+\.Arn\}/(sources|fetched)/\$\{aws:PrincipalTag/app\}/\$\{aws:PrincipalTag/commit\}\.tar\.gz`,
+	`\$\{DataBucket[A-F0-9]+\.Arn\}/artifacts/\$\{aws:PrincipalTag/app\}/\$\{aws:PrincipalTag/commit\}/\*`,
+	`\$\{DataBucket[A-F0-9]+\.Arn\}/jobs/\$\{aws:PrincipalTag/deployment\}/(deployment\.json|result\.json|cancelled)`,
+	here("logs", `log-group:/slipway/deployments:log-stream:\$\{aws:PrincipalTag/deployment\}`),                        // one build's output
+	here("codebuild", `project/slipway`),                                                                               //
+	`arn:\$\{AWS::Partition\}:execute-api:\$\{AWS::Region\}:\$\{AWS::AccountId\}:\$\{\w+\}/prod/POST/v1/build-session`, // one route
+	here("logs", `log-group:/(aws/lambda|aws/codebuild|slipway)/[a-z-]+:\*`),                                           // one group's streams
+	here("lambda", `function:[A-Za-z0-9-]+(:\*)?`),                                                                     // one function's versions and aliases
+	`\$\{DataDeployments[A-F0-9]+\.Arn\}/index/open`,                                                                   //
+	here("states", `execution:slipway:\*`),                                                                             // the machine's executions
+	here("states", `stateMachine:slipway`),                                                                             //
+	here("events", `rule/StepFunctionsGetEventForCodeBuildStartBuildRule`),                                             // Step Functions' own
+	here("ssm", `parameter/slipway/\*`),                                                                                // what operators put there for scripts
+	here("secretsmanager", `secret:slipway/\*`),                                                                        // the same
+	here("ssm", `parameter/slipway-own/\*`),                                                                            // what they put there for Slipway itself
+	here("secretsmanager", `secret:slipway-own/\*`),                                                                    // the same
+	here("codecommit", `[A-Za-z0-9_.-]+`),                                                                              // one repository
+	here("secretsmanager", `secret:slipway-own/github-webhook-\?{6}`),                                                  // whose end is Secrets Manager's own
+	`\$\{DataDeployments[A-F0-9]+\.Arn\}/stream/\*`,                                                                    // the table's streams
+	here("sns", `[A-Za-z0-9_-]+`),                                                                                      // one topic
+	here("sqs", `slipway-dead-(events|notifications)`),                                                                 //
 }, "|") + `)$`)
 
 func here(service, name string) string {
@@ -133,9 +139,9 @@ func TestWhoMay(t *testing.T) {
 		"lambda:GetAlias":                  "deploy rollback settle shift",
 		"lambda:InvokeFunction":            "deploy rollback settle shift",
 		"events:PutEvents":                 "deploy notify rollback settle shift",
-		"s3:PutObject":                     "api build builds codepipeline fetch prepare",
-		"ssm:GetParameter":                 "build builds deploy fetch notify rollback settle shift test",
-		"secretsmanager:GetSecretValue":    "build builds deploy fetch notify rollback settle shift test webhook",
+		"s3:PutObject":                     "api build codepipeline fetch job prepare",
+		"ssm:GetParameter":                 "build buildsession deploy fetch notify rollback settle shift test",
+		"secretsmanager:GetSecretValue":    "build buildsession deploy fetch notify rollback settle shift test webhook",
 		"codecommit:GitPull":               "fetch",
 		"states:StartExecution":            "api codepipeline commit sweep webhook",
 		"codepipeline:PutJobSuccessResult": "codepipeline",
@@ -166,8 +172,8 @@ func TestWhoMay(t *testing.T) {
 	}
 }
 
-// TestSecretsOfSlipwaysOwn: a script's own code may read in a build whatever the build's role may, so that no role of a script
-// reaches what Slipway logs in with, and no other role what is the scripts'.
+// TestSecretsOfSlipwaysOwn: no role that has to do with scripts reaches what Slipway logs in with, and no other role what is the
+// scripts'. No role of a build reads secrets: a commit's own code can take these on.
 func TestSecretsOfSlipwaysOwn(t *testing.T) {
 	got := map[string][]string{}
 	for _, s := range statements(t, otherSlipway) {
@@ -178,7 +184,7 @@ func TestSecretsOfSlipwaysOwn(t *testing.T) {
 			}
 		}
 	}
-	scripts := "build builds deploy rollback settle shift test"
+	scripts := "build buildsession deploy rollback settle shift test"
 	for name, who := range map[string]string{"parameter/slipway/*": scripts, "slipway/*": scripts,
 		"parameter/slipway-own/*": "fetch notify", "slipway-own/*": "fetch notify", "slipway-own/github-webhook-??????": "webhook"} {
 		slices.Sort(got[name])
@@ -193,7 +199,7 @@ func TestSecretsOfSlipwaysOwn(t *testing.T) {
 }
 
 // called finds the operations that the program's adapters build requests for.
-var called = regexp.MustCompile(`\b(cloudwatchlogs|codepipeline|dynamodb|eventbridge|lambda|s3|secretsmanager|sfn|sns|ssm)\.([A-Z]\w+)Input\b`)
+var called = regexp.MustCompile(`\b(cloudwatchlogs|codebuild|codepipeline|dynamodb|eventbridge|lambda|s3|secretsmanager|sfn|sns|ssm|sts)\.([A-Z]\w+)Input\b`)
 
 // allows says which action lets an operation through, where it isn't the operation's own name.
 var allows = map[string]string{
@@ -212,6 +218,7 @@ func TestPoliciesAllowWhatTheProgramCalls(t *testing.T) {
 	used := map[string]bool{
 		"s3:ListBucket":           true,                                                                                               // so that a missing object is a 404
 		"s3:GetObjectVersion":     true,                                                                                               // CodeBuild's own, for a build's source
+		"execute-api:Invoke":      true,                                                                                               // a build, of the route for its session
 		"sqs:SendMessage":         true,                                                                                               // Lambda itself, of an event that the function failed at
 		"dynamodb:DescribeStream": true, "dynamodb:GetRecords": true, "dynamodb:GetShardIterator": true, "dynamodb:ListStreams": true, // Lambda itself, of the stream
 		"dynamodb:UpdateItem": true, // types.Update in a transaction
@@ -219,7 +226,7 @@ func TestPoliciesAllowWhatTheProgramCalls(t *testing.T) {
 	}
 	for action := range operations(t) {
 		used[action] = true
-		if !allowed[action] {
+		if !allowed[action] && action != "sts:AssumeRole" { // which the trust policy of the role allows
 			t.Errorf("the program calls %s, which no function may", action)
 		}
 	}

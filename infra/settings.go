@@ -23,6 +23,7 @@ type Settings struct {
 	RetentionDays      int      // how long logs are kept
 	Removal            string   // of tables and bucket with the stack: "retain" or "destroy"
 	Runner             string   // of tests and builds where an environment names none: "codebuild" or "function"
+	BuildCache         string   // what CodeBuild keeps from one build for the next: "none", or "local", which builds of all apps share
 	PipelineRepository string   // CodeCommit repository that the example pipeline takes; "" for no such pipeline
 	AlarmTopic         string   // ARN of the SNS topic that hears of alarms; "" for none
 	APIGatewayRole     string   // the region's role by which API Gateway logs: "replace" sets Slipway's, "keep" leaves what is set
@@ -43,6 +44,12 @@ const (
 	Function  = "function"
 )
 
+// The values of BuildCache.
+const (
+	NoCache    = "none"
+	LocalCache = "local"
+)
+
 // The values of APIGatewayRole.
 const (
 	Replace = "replace"
@@ -51,7 +58,7 @@ const (
 
 // DefaultSettings is what holds where the context is silent; cdk.json says the same.
 func DefaultSettings() Settings {
-	return Settings{Arch: ARM64, FunctionsDir: "bin/functions", Targets: []string{"slipway-shop"}, FlagsConcurrency: 100, RetentionDays: 30, Removal: Retain, Runner: CodeBuild,
+	return Settings{Arch: ARM64, FunctionsDir: "bin/functions", Targets: []string{"slipway-shop"}, FlagsConcurrency: 100, RetentionDays: 30, Removal: Retain, Runner: CodeBuild, BuildCache: NoCache,
 		APIGatewayRole: Replace}
 }
 
@@ -85,6 +92,7 @@ var settingFor = map[string]func(*Settings, any) error{
 	"retentionDays":    func(s *Settings, v any) error { return days(&s.RetentionDays, v) },
 	"removal":          func(s *Settings, v any) error { return oneOf(&s.Removal, v, Retain, Destroy) },
 	"runner":           func(s *Settings, v any) error { return oneOf(&s.Runner, v, CodeBuild, Function) },
+	"buildCache":       func(s *Settings, v any) error { return oneOf(&s.BuildCache, v, NoCache, LocalCache) },
 	"pipelineRepository": func(s *Settings, v any) error {
 		return match(&s.PipelineRepository, v, repositoryPattern, "a CodeCommit repository's name")
 	},

@@ -35,8 +35,9 @@ func TestBadContext(t *testing.T) {
 		{"retentionDays", "forever", "forever; CloudWatch Logs"},
 		{"alarmTopic", "ops", `context "alarmTopic": ops; want an SNS topic's ARN, or nothing`},
 		{"assetsBucket", "My_Bucket", "want an S3 bucket's name, or nothing"},
-		{"target", "shop", `context "target" is unknown; there are alarmTopic, apiGatewayRole, arch, assetsBucket, flagsConcurrency, functionsDir, hookFunctions, pipelineRepository, removal, repositories, retentionDays, runner, targets, topics`},
+		{"target", "shop", `context "target" is unknown; there are alarmTopic, apiGatewayRole, arch, assetsBucket, buildCache, flagsConcurrency, functionsDir, hookFunctions, pipelineRepository, removal, repositories, retentionDays, runner, targets, topics`},
 		{"apiGatewayRole", "mine", `context "apiGatewayRole": mine is unknown; want replace or keep`},
+		{"buildCache", "s3", `context "buildCache": s3 is unknown; want none or local`},
 		{"runner", "jenkins", `context "runner": jenkins is unknown; want codebuild or function`},
 	} {
 		_, err := infra.ParseSettings(map[string]any{each.key: each.value})
@@ -48,9 +49,9 @@ func TestBadContext(t *testing.T) {
 
 func TestGoodContext(t *testing.T) {
 	got, err := infra.ParseSettings(map[string]any{"arch": "x86_64", "functionsDir": "/builds", "targets": "", "hookFunctions": "a,b_c",
-		"flagsConcurrency": "0", "retentionDays": "90", "removal": "destroy", "runner": "function", "aws:cdk:enable-path-metadata": true, "@aws-cdk/core:x": true, "cli-telemetry": false})
+		"flagsConcurrency": "0", "retentionDays": "90", "removal": "destroy", "runner": "function", "buildCache": "local", "aws:cdk:enable-path-metadata": true, "@aws-cdk/core:x": true, "cli-telemetry": false})
 	want := infra.Settings{Arch: "x86_64", FunctionsDir: "/builds", HookFunctions: []string{"a", "b_c"}, RetentionDays: 90, Removal: "destroy", Runner: "function",
-		APIGatewayRole: "replace"}
+		BuildCache: "local", APIGatewayRole: "replace"}
 	if err != nil || !reflect.DeepEqual(normal(got), normal(want)) {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}

@@ -14,15 +14,36 @@ import (
 
 	"github.com/slipway-cd/slipway/infra"
 	"github.com/slipway-cd/slipway/internal/api"
+	"github.com/slipway-cd/slipway/internal/buildsession"
 	"github.com/slipway-cd/slipway/internal/problem"
 )
+
+// buildRoute is the route of the builds' sessions. It is no part of the control API: its callers are builds alone.
+const buildRoute = "POST " + buildsession.Path
+
+// TestBuildRoute: who calls it has to sign, and it leads to its own function.
+func TestBuildRoute(t *testing.T) {
+	found := 0
+	for _, m := range slipway.of(t, "AWS::ApiGateway::Method") {
+		if m.text("HttpMethod")+" "+pathOf(slipway, m.text("ResourceId")) != buildRoute {
+			continue
+		}
+		found++
+		if uri := m.text("Integration", "Uri"); m.text("AuthorizationType") != "AWS_IAM" || !strings.HasSuffix(uri, "/functions/${BuildsessionFunction.Arn}/invocations") {
+			t.Errorf("it is open to %q and leads to %v", m.text("AuthorizationType"), uri)
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d routes %s, want 1", found, buildRoute)
+	}
+}
 
 func TestRoutes(t *testing.T) {
 	var got []string
 	for id, m := range slipway.of(t, "AWS::ApiGateway::Method") {
 		route := m.text("HttpMethod") + " " + pathOf(slipway, m.text("ResourceId"))
-		if route == openRoute {
-			continue // TestOpenRoute
+		if route == openRoute || route == buildRoute {
+			continue // TestOpenRoute, TestBuildRoute
 		}
 		got = append(got, route)
 		if m.text("AuthorizationType") != "AWS_IAM" {
@@ -43,7 +64,9 @@ func TestRoutes(t *testing.T) {
 func TestDocumentIsOfTheStack(t *testing.T) {
 	var got, want []string
 	for _, m := range slipway.of(t, "AWS::ApiGateway::Method") {
-		want = append(want, m.text("HttpMethod")+" "+pathOf(slipway, m.text("ResourceId"))+" "+strconv.FormatBool(m.text("AuthorizationType") == "AWS_IAM"))
+		if route := m.text("HttpMethod") + " " + pathOf(slipway, m.text("ResourceId")); route != buildRoute {
+			want = append(want, route+" "+strconv.FormatBool(m.text("AuthorizationType") == "AWS_IAM"))
+		}
 	}
 	var doc struct {
 		Security []any
@@ -258,8 +281,8 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-// Every variable that the mains ask for must be there, and none that nobody asks for, but the flags' table, which waits
-// for its reader.
+// TestVariables: each function has all variables that the mains ask for and no other, but those of the builds' sessions, which their
+// function has alone.
 func TestVariables(t *testing.T) {
 	asked := map[string]bool{"SLIPWAY_FLAGS_TABLE": true}
 	for _, pattern := range []string{"../functions/*/main.go", "../internal/boot/*.go", "../internal/boot/*/*.go"} {
@@ -274,9 +297,13 @@ func TestVariables(t *testing.T) {
 			}
 		}
 	}
+	ofBuilds := []string{"SLIPWAY_BUILD_PROJECT", "SLIPWAY_BUILD_ROLE", "SLIPWAY_JOB_ROLE"}
 	for id, f := range slipway.of(t, "AWS::Lambda::Function") {
-		if got := sorted(f.at("Environment", "Variables").(object)); !slices.Equal(got, sorted(asked)) {
-			t.Errorf("%s has the variables %v, the functions ask for %v", id, got, sorted(asked))
+		want := slices.DeleteFunc(sorted(asked), func(name string) bool {
+			return id != "BuildsessionFunction" && slices.Contains(ofBuilds, name)
+		})
+		if got := sorted(f.at("Environment", "Variables").(object)); !slices.Equal(got, want) {
+			t.Errorf("%s has the variables %v, the functions ask for %v", id, got, want)
 		}
 	}
 }

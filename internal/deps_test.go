@@ -33,6 +33,7 @@ var may = map[string][]string{
 	"notify":       {"deploy"},
 	"launch":       {"deploy"},
 	"trigger":      {"deploy", "launch", "problem", "strict"},
+	"buildsession": {"deploy", "problem"},
 	"codepipeline": {"deploy", "launch", "strict"},
 	"problem":      {},
 	"api":          {"board", "deploy", "flag", "launch", "problem", "strict"},

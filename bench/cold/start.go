@@ -139,7 +139,8 @@ func (a *runtimeAPI) environment() []string {
 		"PATH=/usr/local/bin:/usr/bin:/bin", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_SESSION_TOKEN=test",
 		"SLIPWAY_DEPLOYMENTS_TABLE=deployments", "SLIPWAY_FLAGS_TABLE=flags", "SLIPWAY_BUCKET=bucket", "SLIPWAY_EVENT_BUS=slipway",
-		"SLIPWAY_RUNNER=function", "SLIPWAY_GITHUB_URL=https://api.github.com", "SLIPWAY_WEBHOOK_SECRET=secretsmanager:slipway-own/github-webhook",
+		"SLIPWAY_RUNNER=function", "SLIPWAY_GITHUB_URL=https://api.github.com", "SLIPWAY_WEBHOOK_SECRET=slipway-own/github-webhook",
+		"SLIPWAY_BUILD_ROLE=builds", "SLIPWAY_BUILD_PROJECT=slipway", "SLIPWAY_JOB_ROLE=arn:aws:iam::000000000000:role/job",
 		"SLIPWAY_LOG_GROUP=/slipway/deployments", "SLIPWAY_STATE_MACHINE_ARN=arn:aws:states:us-east-1:000000000000:stateMachine:slipway",
 	}
 }

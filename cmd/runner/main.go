@@ -1,5 +1,6 @@
-// Command runner is what a CodeBuild build runs: `runner test`, then `runner build`. Each is the stage of that name as its Lambda
-// function runs it, but for where the record lies (docs/adr/0010-one-build.md).
+// Command runner is what a CodeBuild build runs: `runner session`, then `runner test`, then `runner build`. The first gets the build's
+// credentials for its own deployment (docs/adr/0017-a-session-for-each-build.md). Each of the others is the stage of that name as its
+// Lambda function runs it, but for where the record lies (docs/adr/0010-one-build.md).
 package main
 
 import (
@@ -10,33 +11,67 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"github.com/slipway-cd/slipway/internal/buildsession"
 	"github.com/slipway-cd/slipway/internal/logs"
 	"github.com/slipway-cd/slipway/internal/pipeline"
 	"github.com/slipway-cd/slipway/internal/retry"
-	"github.com/slipway-cd/slipway/internal/secret"
 	"github.com/slipway-cd/slipway/internal/source"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if len(os.Args) != 2 || os.Args[1] != "test" && os.Args[1] != "build" {
-		fmt.Fprintln(os.Stderr, "usage: runner test|build")
+	if len(os.Args) != 2 || !slices.Contains([]string{"session", "test", "build"}, os.Args[1]) {
+		fmt.Fprintln(os.Stderr, "usage: runner session|test|build")
 		os.Exit(2)
 	}
-	if err := run(ctx, os.Args[1], os.Getenv("SLIPWAY_DEPLOYMENT")); err != nil {
+	work := func() error { return run(ctx, os.Args[1], os.Getenv("SLIPWAY_DEPLOYMENT")) }
+	if os.Args[1] == "session" {
+		work = func() error { return getSession(ctx) }
+	}
+	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, "runner:", err)
 		os.Exit(1)
 	}
+}
+
+// sessionFile holds the session between the phases of a build, in the folder of the build.
+const sessionFile = "session.json"
+
+// getSession gets the build's session. It is a phase of its own, so that its failure is not the tests'.
+func getSession(ctx context.Context) error {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return err
+	}
+	session, err := buildsession.Ask(ctx, cfg, os.Getenv("SLIPWAY_API"))
+	if err != nil {
+		return fmt.Errorf("get a session for this build: %w", err)
+	}
+	text, err := json.Marshal(session)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(sessionFile, text, 0o600)
+}
+
+// readSession reads what getSession got.
+func readSession() (*buildsession.Session, error) {
+	text, err := os.ReadFile(sessionFile)
+	if err != nil {
+		return nil, err
+	}
+	var session buildsession.Session
+	return &session, json.Unmarshal(text, &session)
 }
 
 // run runs one stage of a deployment. What comes of it is in the job's result, whatever the error says.
@@ -60,19 +95,26 @@ func run(ctx context.Context, name, id string) error {
 	return err
 }
 
-// open wires a stage to what a build may use: no table, no machine.
+// open wires a stage to what a build may use, with the session that the build gets for its own deployment.
 func open(ctx context.Context) (*pipeline.Job, pipeline.Workshop, error) {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return nil, pipeline.Workshop{}, err
 	}
+	session, err := readSession()
+	if err != nil {
+		return nil, pipeline.Workshop{}, err
+	}
+	c := session.Credentials
+	cfg.Credentials = credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
 	retry.Use(&cfg)
+
 	sources := source.NewS3(s3.NewFromConfig(cfg), os.Getenv("SLIPWAY_BUCKET"))
 	output := logs.New(cloudwatchlogs.NewFromConfig(cfg), os.Getenv("SLIPWAY_LOG_GROUP"))
-	job := &pipeline.Job{Folder: sources, Seal: os.Getenv("SLIPWAY_SEAL")}
+	job := &pipeline.Job{Folder: sources}
 	return job, pipeline.Workshop{
 		Desk:    pipeline.Desk{Records: job, Now: time.Now, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil))},
-		Sources: sources, Artifacts: sources, Secrets: secret.New(ssm.NewFromConfig(cfg), secretsmanager.NewFromConfig(cfg)),
+		Sources: sources, Artifacts: sources, Secrets: session,
 		Unpack: func(r io.Reader, dir string) error { return source.Unpack(r, dir, source.Limits{}) },
 		Path:   os.Getenv("PATH"), Cache: os.Getenv("SLIPWAY_CACHE"),
 		Output: func(ctx context.Context, stream string) io.WriteCloser { return output.Writer(ctx, stream, time.Now) },

@@ -23,7 +23,7 @@ import (
 func main() {
 	e := boot.Load()
 	s, values := e.Store(), secret.New(ssm.NewFromConfig(e.AWS), secretsmanager.NewFromConfig(e.AWS))
-	look := func(ctx context.Context) (string, error) { return values.Value(ctx, e.Get("SLIPWAY_WEBHOOK_SECRET")) }
+	look := func(ctx context.Context) (string, error) { return values.Own(ctx, e.Get("SLIPWAY_WEBHOOK_SECRET")) }
 	webhook := trigger.Webhook{
 		Memory: s, Secrets: &trigger.Secrets{Look: look, Now: time.Now}, Now: time.Now, Log: e.Log,
 		Trigger: &trigger.Trigger{Store: s, Now: time.Now, Launcher: &launch.Launcher{

@@ -186,7 +186,7 @@ func noDeployment(id string) error {
 // whole gives a deployment as clients want it: lists and objects are never null.
 func whole(d *deploy.Deployment) *deploy.Deployment {
 	out := *d
-	out.Seal, out.Scripts = "", nil
+	out.Scripts = nil
 	out.Logs, out.Stages = append([]string{}, d.Logs...), append([]deploy.Stage{}, d.Stages...)
 	if out.Artifacts == nil {
 		out.Artifacts = map[string]string{}

@@ -44,25 +44,6 @@ func gatewayEvent(method, path, body string, encoded bool, query map[string][]st
 	return text
 }
 
-// TestSealIsShownToNobody: who may read deployments could forge a build's result with it.
-func TestSealIsShownToNobody(t *testing.T) {
-	c := world(t)
-	d, err := c.Deployment(t.Context(), live)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Seal = "the seal"
-	c.Put(d)
-	h := api.Lambda(served(t, c.Control(quiet())))
-	out, err := h.Invoke(t.Context(), gatewayEvent("GET", "/v1/deployments/"+live, "", false, nil))
-	if err != nil || !strings.Contains(string(out), live) || strings.Contains(string(out), "seal") {
-		t.Errorf("%s, %v", out, err)
-	}
-	if kept, err := c.Deployment(t.Context(), live); err != nil || kept.Seal != "the seal" {
-		t.Errorf("the record lost its seal: %+v, %v", kept, err)
-	}
-}
-
 func TestLambda(t *testing.T) {
 	var log bytes.Buffer
 	h := api.Lambda(served(t, world(t).Control(slog.New(slog.NewTextHandler(&log, nil)))))

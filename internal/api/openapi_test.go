@@ -161,7 +161,7 @@ func fieldsOf(of reflect.Type) map[string]reflect.Type {
 	fields := map[string]reflect.Type{}
 	for _, f := range reflect.VisibleFields(of) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "-" || f.Anonymous || name == "seal" || name == "script_slot" { // which the API doesn't show
+		if name == "-" || f.Anonymous || name == "script_slot" { // which the API doesn't show
 			continue
 		}
 		held := f.Type

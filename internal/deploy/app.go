@@ -124,6 +124,9 @@ func (a *App) Validate() error {
 	if !ValidName(a.Name) {
 		return FieldErrorf("name", "%q is not a name; want %s", a.Name, NameRule)
 	}
+	if a.Name == SharedSecrets {
+		return FieldErrorf("name", "%q is where the secrets of all apps are; want another name", a.Name)
+	}
 	if err := a.Source.validate(); err != nil {
 		return err
 	}
@@ -149,7 +152,10 @@ func (a *App) Validate() error {
 	if err := a.validateTargets(); err != nil {
 		return err
 	}
-	return a.validateNotifications()
+	if err := a.validateNotifications(); err != nil {
+		return err
+	}
+	return a.validateReferences()
 }
 
 // validateTargets checks that no two environments have one alias: a deployment of the one would change what the other serves.

@@ -72,7 +72,6 @@ type Deployment struct {
 	Settings     *Settings  `json:"settings,omitempty"`  // the environment's, as they were when it was asked for
 	Runner       Runner     `json:"runner,omitempty"`    // of its test and build, as Prepare chose it
 	Build        string     `json:"build,omitempty"`     // CodeBuild's id of the build that ran them
-	Seal         string     `json:"seal,omitempty"`      // secret: what its build seals its result with. The API shows it to nobody
 	TestedBy     string     `json:"tested_by,omitempty"` // the deployment whose tests count for this one, which has none to run
 
 	Rebuild   bool              `json:"rebuild,omitempty"`         // build anew, whatever was built of the commit

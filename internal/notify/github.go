@@ -109,7 +109,7 @@ func (n *Notifier) repository(ctx context.Context, g *deploy.GitHubChannel, c *d
 	if !secure(n.GitHub, true) {
 		return nil, refusef("SLIPWAY_GITHUB_URL is %q; want https://", n.GitHub)
 	}
-	token, err := n.secret(ctx, g.Token)
+	token, err := n.secret(ctx, c.App, g.Token)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ type Store interface {
 
 // Secrets looks up what a reference names.
 type Secrets interface {
-	Value(ctx context.Context, reference string) (string, error)
+	Value(ctx context.Context, app, reference string) (string, error)
 }
 
 // Topics publishes to SNS.
@@ -122,8 +122,8 @@ func (n *Notifier) pass(ctx context.Context, channel string, c *deploy.Change) e
 }
 
 // secret looks up a reference. What is not there, or no reference, stays so until somebody changes it.
-func (n *Notifier) secret(ctx context.Context, reference string) (string, error) {
-	value, err := n.Secrets.Value(ctx, reference)
+func (n *Notifier) secret(ctx context.Context, app, reference string) (string, error) {
+	value, err := n.Secrets.Value(ctx, app, reference)
 	if kind := deploy.KindOf(err); kind == deploy.NotFound || kind == deploy.Invalid {
 		return "", refusef("%s: %w", reference, err)
 	}

@@ -75,7 +75,7 @@ func (s *table) is(id string, status deploy.Status) {
 
 type secrets map[string]string
 
-func (s secrets) Value(_ context.Context, reference string) (string, error) {
+func (s secrets) Value(_ context.Context, _, reference string) (string, error) {
 	if value, ok := s[reference]; ok {
 		return value, nil
 	}

@@ -15,7 +15,7 @@ var slackHosts = map[string]bool{"hooks.slack.com": true, "hooks.slack-gov.com":
 
 // post tells Slack. Messages only add to one another, so that a late one says when it was true.
 func (n *Notifier) post(ctx context.Context, s *deploy.SlackChannel, c *deploy.Change) error {
-	hook, err := n.secret(ctx, s.Webhook)
+	hook, err := n.secret(ctx, c.App, s.Webhook)
 	if err != nil {
 		return err
 	}

@@ -95,13 +95,13 @@ func (a *app) answered(answer, sha string, left func(d *deploy.Deployment)) *run
 	}
 	id := deploy.NewID(time.Now(), entropy[:])
 	d := deploy.New(id, deploy.Deploy, a.name, "production", time.Now())
-	d.CommitSHA, d.Seal = sha, "the build's own"
+	d.CommitSHA = sha
 	if err := world.store.Create(a.t.Context(), d); err != nil {
 		a.t.Fatal(err)
 	}
 	if left != nil {
 		left(d)
-		if err := source.NewS3(world.s3, world.out.Bucket).PutResult(a.t.Context(), d, d.Seal); err != nil {
+		if err := source.NewS3(world.s3, world.out.Bucket).PutResult(a.t.Context(), d); err != nil {
 			a.t.Fatal(err)
 		}
 	}
@@ -161,7 +161,6 @@ func TestCodeBuildAnswers(t *testing.T) {
 		{"Empty", nil, deploy.Failed, deploy.Internal, "the build could not be run: States.TaskFailed", ""},
 		{"Empty", failed, deploy.Failed, deploy.TestFailed, "I am superseded", " test:failed"},
 		{"Succeeded", nil, deploy.Failed, deploy.Internal, "says that it succeeded and left no result", ""},
-		{"Succeeded", went("test build", func(d *deploy.Deployment) { d.Seal = "another build's" }), deploy.Failed, deploy.Internal, "says that it succeeded and left no result", ""},
 		{"Succeeded", went("test"), deploy.Failed, deploy.Internal, "says that it succeeded and left no result", " test:passed"},
 		{"Succeeded", failed, deploy.Failed, deploy.Internal, "says that it succeeded and left no result", " test:failed"},
 		{"Succeeded", went("test build"), deploy.Failed, deploy.BuildFailed, "artifact out/version: the build did not make it", " test:passed build:failed"},

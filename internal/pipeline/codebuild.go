@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -40,9 +39,6 @@ func (p *Prepare) chooseRunner(ctx context.Context, d *deploy.Deployment) error 
 	if (r != nil || !builds(d.Config)) && (d.TestedBy != "" || !tests) {
 		d.Runner = deploy.RunnerFunction
 		return nil
-	}
-	if d.Seal == "" {
-		d.Seal = rand.Text()
 	}
 	job := *d
 	job.Release = r

@@ -295,11 +295,11 @@ func TestCodeBuildSecrets(t *testing.T) {
 	a := newBuildApp(t)
 	value := "hidden-" + randomText()
 	_, err := ssm.NewFromConfig(world.cloud.Config()).PutParameter(t.Context(), &ssm.PutParameterInput{
-		Name: aws.String("/slipway/" + a.name), Value: &value, Type: ssmtypes.ParameterTypeSecureString})
+		Name: aws.String("/slipway/" + a.name + "/key"), Value: &value, Type: ssmtypes.ParameterTypeSecureString})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Variables = map[string]string{"SERVE": a.dir, "KEY": "ssm:" + a.name, "API_TOKEN": "plain-" + value, "ODD": "a'b \"$(touch no)\" `no`\n;"}
+	a.Variables = map[string]string{"SERVE": a.dir, "KEY": "ssm:key", "API_TOKEN": "plain-" + value, "ODD": "a'b \"$(touch no)\" `no`\n;"}
 	a.apply()
 	r := a.deploy(a.commit("one", config(`test=printf '%s' "$KEY" > "$SERVE/key"; printf '%s' "$ODD" > "$SERVE/odd"; echo "$KEY and $API_TOKEN"`)))
 	d := r.wants(deploy.Success)
@@ -310,7 +310,7 @@ func TestCodeBuildSecrets(t *testing.T) {
 		t.Errorf("output:\n%s", got)
 	}
 	for _, part := range []string{"deployment.json", "result.json"} {
-		if text := string(object(t, "jobs/"+d.ID+"/"+part)); !strings.Contains(text, "ssm:"+a.name) || strings.Contains(text, `"`+value) {
+		if text := string(object(t, "jobs/"+d.ID+"/"+part)); !strings.Contains(text, "ssm:key") || strings.Contains(text, `"`+value) {
 			t.Errorf("%s holds %s", part, text)
 		}
 	}

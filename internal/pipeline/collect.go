@@ -9,7 +9,7 @@ import (
 
 // Results are what builds left.
 type Results interface {
-	Result(ctx context.Context, id, seal string) (*deploy.Deployment, error)
+	Result(ctx context.Context, id string) (*deploy.Deployment, error)
 }
 
 // collected is what became of a build.
@@ -50,7 +50,7 @@ func (s *Build) collect(ctx context.Context, st *State, d *deploy.Deployment) (*
 
 // result reads what the build left; where that is nothing, or nothing that can be right, CodeBuild's own word has to do.
 func (s *Build) result(ctx context.Context, d *deploy.Deployment) (*deploy.Deployment, error) {
-	r, err := s.Results.Result(ctx, d.ID, d.Seal)
+	r, err := s.Results.Result(ctx, d.ID)
 	switch deploy.KindOf(err) {
 	case deploy.NotFound:
 		return &deploy.Deployment{}, nil

@@ -15,7 +15,7 @@ import (
 type Fetch struct {
 	Desk
 	App     func(ctx context.Context, name string) (*deploy.App, error)
-	Secret  func(ctx context.Context, reference string) (string, error)
+	Secret  func(ctx context.Context, app, reference string) (string, error)
 	Bundles Bundles
 	Remote  func(ctx context.Context, w Wanted, add func(h *tar.Header, body io.Reader) error) error
 	Packer  func(w io.Writer) Packer
@@ -64,7 +64,7 @@ func (f *Fetch) fetch(ctx context.Context, st *State, d *deploy.Deployment) (don
 		return done{}, err
 	}
 	w := Wanted{Source: a.Source, Commit: d.CommitSHA, Branch: d.Branch, Verify: onItsBranch(d)}
-	if w.Secret, err = f.secret(ctx, a.Source); err != nil {
+	if w.Secret, err = f.secret(ctx, a); err != nil {
 		return done{}, err
 	}
 	b, said, err := f.get(ctx, d, w)
@@ -81,7 +81,8 @@ func onItsBranch(d *deploy.Deployment) bool {
 }
 
 // secret looks up what the source is fetched with. Its error names the setting.
-func (f *Fetch) secret(ctx context.Context, s deploy.Source) (string, error) {
+func (f *Fetch) secret(ctx context.Context, a *deploy.App) (string, error) {
+	s := a.Source
 	field, reference := "source.token", s.Token
 	if s.SSHKey != "" {
 		field, reference = "source.ssh_key", s.SSHKey
@@ -89,7 +90,7 @@ func (f *Fetch) secret(ctx context.Context, s deploy.Source) (string, error) {
 	if reference == "" {
 		return "", nil
 	}
-	value, err := f.Secret(ctx, reference)
+	value, err := f.Secret(ctx, a.Name, reference)
 	if err != nil {
 		return "", &deploy.Error{Kind: deploy.KindOf(err), Field: field, Err: fmt.Errorf("look up: %w", err)}
 	}

@@ -47,12 +47,12 @@ func (a *app) fetched(branches ...string) (*remotetest.Repository, string) {
 	repo.Write("slipway.yaml", config())
 	sha := repo.Commit("one")
 	repo.Push("main")
-	keep(a.t, a.name, "t0ken")
+	keep(a.t, a.name+"/token", "t0ken")
 	serve := remotetest.HTTPS
 	if world.authority == "" {
 		serve = remotetest.HTTP
 	}
-	a.Source = deploy.Source{Type: deploy.SourceGit, Token: "secretsmanager:" + a.name,
+	a.Source = deploy.Source{Type: deploy.SourceGit, Token: "secretsmanager:token",
 		URL: serve(a.t, repo.Root, remotetest.Token("x-access-token", "t0ken")) + "/shop.git"}
 	s := a.Environments["production"]
 	s.Branches = branches
@@ -179,7 +179,7 @@ func TestUnfetched(t *testing.T) {
 		"unknown commit": {func(*app, *remotetest.Repository) string { return strings.Repeat("a", 40) }, deploy.NotFound, "isn't in the repository; push it first"},
 		"bad token": {func(a *app, _ *remotetest.Repository) string {
 			keep(a.t, a.name+"/old", "0ld")
-			a.Source.Token += "/old"
+			a.Source.Token = "secretsmanager:old"
 			return ""
 		}, deploy.Invalid, "source.token: 127.0.0.1"},
 		"no secret": {func(a *app, _ *remotetest.Repository) string {

@@ -11,15 +11,14 @@ import (
 // there as in their functions.
 type Job struct {
 	Folder Folder
-	Seal   string // of the results, known to this build alone
 	known  *deploy.Deployment
 }
 
 // Folder is where a deployment's record lies while a build works on it.
 type Folder interface {
-	Job(ctx context.Context, id string) (*deploy.Deployment, error)          // as Prepare left it
-	Result(ctx context.Context, id, seal string) (*deploy.Deployment, error) // as the build left it
-	PutResult(ctx context.Context, d *deploy.Deployment, seal string) error
+	Job(ctx context.Context, id string) (*deploy.Deployment, error)    // as Prepare left it
+	Result(ctx context.Context, id string) (*deploy.Deployment, error) // as the build left it
+	PutResult(ctx context.Context, d *deploy.Deployment) error
 	Stopped(ctx context.Context, id string) (bool, error) // somebody cancelled it
 }
 
@@ -28,7 +27,7 @@ func (j *Job) Open(ctx context.Context, id, stage string) (err error) {
 	if stage == "test" {
 		j.known, err = j.Folder.Job(ctx, id)
 	} else {
-		j.known, err = j.Folder.Result(ctx, id, j.Seal)
+		j.known, err = j.Folder.Result(ctx, id)
 	}
 	return err
 }
@@ -57,7 +56,7 @@ func (j *Job) Update(ctx context.Context, d *deploy.Deployment, change func(*dep
 	if err := change(fresh); err != nil {
 		return err
 	}
-	if err := j.Folder.PutResult(ctx, fresh, j.Seal); err != nil {
+	if err := j.Folder.PutResult(ctx, fresh); err != nil {
 		return err
 	}
 	known := *fresh

@@ -23,11 +23,11 @@ type folder struct {
 }
 
 func (f *folder) Job(context.Context, string) (*deploy.Deployment, error) { return f.job, nil }
-func (f *folder) Result(context.Context, string, string) (*deploy.Deployment, error) {
+func (f *folder) Result(context.Context, string) (*deploy.Deployment, error) {
 	return f.result, nil
 }
 func (f *folder) Stopped(context.Context, string) (bool, error) { return f.stopped, nil }
-func (f *folder) PutResult(_ context.Context, d *deploy.Deployment, _ string) error {
+func (f *folder) PutResult(_ context.Context, d *deploy.Deployment) error {
 	if err := f.err; err != nil {
 		f.err = nil
 		return err
@@ -122,7 +122,7 @@ func (m *memory) Update(_ context.Context, d *deploy.Deployment, change func(*de
 	return nil
 }
 
-func (m *memory) Result(context.Context, string, string) (*deploy.Deployment, error) {
+func (m *memory) Result(context.Context, string) (*deploy.Deployment, error) {
 	if m.result == nil {
 		return nil, deploy.Errorf(deploy.NotFound, "", "none")
 	}
@@ -231,7 +231,7 @@ func TestCodeBuildTwice(t *testing.T) {
 	went("test build?")(d)
 	d.Finish("build", deploy.StageFailed, time.Now())
 	d.Fail(deploy.BuildFailed, "build script: no")
-	if err := source.NewS3(world.s3, world.out.Bucket).PutResult(t.Context(), d, d.Seal); err != nil {
+	if err := source.NewS3(world.s3, world.out.Bucket).PutResult(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
 	cause, _ := json.Marshal(build("FAILED", "BUILD", "exit status 1"))

@@ -20,7 +20,6 @@ type State struct {
 	Environment string         `json:"environment"`
 	Action      deploy.Action  `json:"action"`
 	Runner      deploy.Runner  `json:"runner"`       // of test and build; "" for a rollback
-	Seal        string         `json:"seal"`         // of the build's result, for the build alone
 	Build       Answer         `json:"build"`        // of CodeBuild, where it ran them and they went well
 	Way         string         `json:"way"`          // of a recovery: one of the ways out; "" for the straight way
 	Fence       int64          `json:"fence"`        // 0 before Admit

@@ -165,7 +165,7 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Runner: d.Runner, Seal: d.Seal}
+	st := &State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Runner: d.Runner}
 	s := d.Stage("prepare")
 	if s != nil && s.End != nil && d.Execution == call.Execution {
 		return st, earlier(s, d)
@@ -183,7 +183,7 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 		return nil, errors.Join(p.wait(ctx, st, d, e), e.err)
 	}
 	err = p.finish(ctx, st, d, e)
-	if st.Runner, st.Seal = d.Runner, d.Seal; err == nil && d.Runner == deploy.RunnerCodeBuild {
+	if st.Runner = d.Runner; err == nil && d.Runner == deploy.RunnerCodeBuild {
 		err = cancelled(d) // whoever cancelled meanwhile knew of no build that could be told
 	}
 	return st, err
@@ -219,7 +219,7 @@ func (p *Prepare) prepare(ctx context.Context, d *deploy.Deployment) (end done, 
 		d.CommitSHA, d.Branch, d.RollbackFrom = found.CommitSHA, found.Branch, found.RollbackFrom
 		d.Release, d.Fallback, d.Health = found.Release, found.Fallback, found.Health
 		d.Repairing = found.Repairing
-		d.Runner, d.Seal, d.TestedBy = found.Runner, found.Seal, found.TestedBy
+		d.Runner, d.TestedBy = found.Runner, found.TestedBy
 	}
 	return end, err
 }

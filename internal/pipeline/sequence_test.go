@@ -246,7 +246,7 @@ func (l *line) shop() pipeline.Workshop {
 // noSecrets resolves the variables of environments that have none.
 type noSecrets struct{}
 
-func (noSecrets) Resolve(context.Context, map[string]string) (map[string]string, []string, error) {
+func (noSecrets) Resolve(context.Context, string, map[string]string) (map[string]string, []string, error) {
 	return map[string]string{}, nil, nil
 }
 

@@ -102,7 +102,7 @@ type nothing struct{ pipeline.Sources }
 
 func (nothing) Fetch(context.Context, *deploy.Bundle, *os.File) (string, error) { return "", nil }
 
-func (nothing) Resolve(_ context.Context, vars map[string]string) (map[string]string, []string, error) {
+func (nothing) Resolve(_ context.Context, _ string, vars map[string]string) (map[string]string, []string, error) {
 	return vars, nil, nil
 }
 

@@ -18,7 +18,7 @@ func (a *app) overSSH(repo *remotetest.Repository) *remotetest.SSH {
 	server := remotetest.Serve(a.t, repo.Root)
 	keep(a.t, a.name+"/key", server.Key)
 	a.Source = deploy.Source{Type: deploy.SourceGit, Repository: a.Source.Repository, URL: "ssh://git@" + server.Address + "/shop.git",
-		SSHKey: "secretsmanager:" + a.name + "/key", HostKeys: []string{server.HostKey}}
+		SSHKey: "secretsmanager:key", HostKeys: []string{server.HostKey}}
 	a.apply()
 	return server
 }
@@ -54,11 +54,11 @@ func TestUnfetchedSSH(t *testing.T) {
 		"another key": {func(a *app, _ *remotetest.SSH) {
 			_, private := remotetest.NewKey(a.t)
 			keep(a.t, a.name+"/other", private)
-			a.Source.SSHKey = "secretsmanager:" + a.name + "/other"
+			a.Source.SSHKey = "secretsmanager:other"
 		}, deploy.Invalid, "source.ssh_key: SERVER refuses it"},
 		"no key": {func(a *app, server *remotetest.SSH) {
 			keep(a.t, a.name+"/half", server.Key[:len(server.Key)/2])
-			a.Source.SSHKey = "secretsmanager:" + a.name + "/half"
+			a.Source.SSHKey = "secretsmanager:half"
 		}, deploy.Invalid, "source.ssh_key: what it names is no private key without a passphrase"},
 		"no secret":     {func(a *app, _ *remotetest.SSH) { a.Source.SSHKey += "/none" }, deploy.NotFound, "source.ssh_key: look up: there is no secret"},
 		"no repository": {func(a *app, _ *remotetest.SSH) { a.Source.URL += "x" }, deploy.NotFound, "source.url: SERVER has no such repository, or doesn't show it to this key"},

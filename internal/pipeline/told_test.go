@@ -259,8 +259,8 @@ func TestStatusesAreTold(t *testing.T) {
 	a := newApp(t)
 	o, schema := newOutside(t), compileSchema(t)
 	pointTo(t, o.URL)
-	putSecret(t, "slipway-own/told-github", "a-token-of-github")
-	putSecret(t, "slipway-own/told-slack", o.URL+"/services/T0/B0/hook")
+	putSecret(t, "slipway-own/"+a.name+"/github", "a-token-of-github")
+	putSecret(t, "slipway-own/"+a.name+"/slack", o.URL+"/services/T0/B0/hook")
 	bus, topic := newInbox(t, "told-bus"), newInbox(t, "told-topic")
 	bus.onBus(a.name)
 	client := sns.NewFromConfig(world.cloud.Config())
@@ -272,8 +272,8 @@ func TestStatusesAreTold(t *testing.T) {
 		Attributes: map[string]string{"RawMessageDelivery": "true"}}); err != nil {
 		t.Fatal(err)
 	}
-	a.Notifications = &deploy.Notifications{SNS: &deploy.SNSChannel{Topic: *made.TopicArn}, Slack: &deploy.SlackChannel{Webhook: "secretsmanager:told-slack"},
-		GitHub: &deploy.GitHubChannel{Repository: "octo/told", Token: "secretsmanager:told-github"}}
+	a.Notifications = &deploy.Notifications{SNS: &deploy.SNSChannel{Topic: *made.TopicArn}, Slack: &deploy.SlackChannel{Webhook: "secretsmanager:slack"},
+		GitHub: &deploy.GitHubChannel{Repository: "octo/told", Token: "secretsmanager:github"}}
 	a.apply()
 
 	good := a.deploy(a.commit("one", config()))

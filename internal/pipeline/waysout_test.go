@@ -260,7 +260,7 @@ func (a artifacts) FetchArtifact(_ context.Context, _ deploy.Artifact, file stri
 func (a artifacts) CheckArtifact(context.Context, deploy.Artifact) error { return nil } // which is of before the troubles
 
 // Resolve implements pipeline.Secrets.
-func (m *mill) Resolve(_ context.Context, vars map[string]string) (map[string]string, []string, error) {
+func (m *mill) Resolve(_ context.Context, _ string, vars map[string]string) (map[string]string, []string, error) {
 	return maps.Clone(vars), nil, m.fails(secretsGone)
 }
 

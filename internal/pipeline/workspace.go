@@ -41,7 +41,7 @@ type Artifacts interface {
 
 // Secrets looks up the values that variables only refer to, and tells which of all values logs must not show.
 type Secrets interface {
-	Resolve(ctx context.Context, vars map[string]string) (resolved map[string]string, hidden []string, err error)
+	Resolve(ctx context.Context, app string, vars map[string]string) (resolved map[string]string, hidden []string, err error)
 }
 
 // margin is what a script leaves of its function's time, for its output and the record.
@@ -218,7 +218,7 @@ func (b *bench) lookUp(ctx context.Context, owners map[string]string) (err error
 	if b.settled != nil {
 		return nil
 	}
-	b.settled, b.hidden, err = b.shop.Secrets.Resolve(ctx, owners)
+	b.settled, b.hidden, err = b.shop.Secrets.Resolve(ctx, b.d.App, owners)
 
 	if wrong := (*deploy.Error)(nil); b.forAll() && errors.As(err, &wrong) {
 		field := strings.Replace(wrong.Field, "environment_variables.", "build_variables.", 1)

@@ -40,27 +40,27 @@ func TestSecretsOnTheCloud(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := secret.New(parameters, secrets)
-	got, masked, err := s.Resolve(t.Context(), map[string]string{"DB": "ssm:" + app + "/db", "API": "secretsmanager:" + app + "/api", "PLAIN": "x"})
+	got, masked, err := s.Resolve(t.Context(), app, map[string]string{"DB": "ssm:db", "API": "secretsmanager:slipway/" + app + "/api", "PLAIN": "x"})
 	if err != nil || got["DB"] != "from ssm" || got["API"] != "from secrets manager" || got["PLAIN"] != "x" || len(masked) != 2 {
 		t.Errorf("got %v, %v, %v", got, masked, err)
 	}
-	for name, value := range map[string]string{"slipway-own/" + app: "of slipway's own", "slipway/" + app: "of scripts"} {
+	for name, value := range map[string]string{"slipway-own/" + app + "/x": "of slipway's own", "slipway/" + app + "/x": "of scripts"} {
 		if _, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value}); err != nil {
 			t.Fatal(err)
 		}
 		made = append(made, name)
 	}
-	for _, reference := range []string{"secretsmanager:" + app, "secretsmanager:slipway-own/" + app} {
-		if got, err := s.Value(t.Context(), reference); err != nil || got != "of slipway's own" {
+	for _, reference := range []string{"secretsmanager:x", "secretsmanager:slipway-own/" + app + "/x"} {
+		if got, err := s.Value(t.Context(), app, reference); err != nil || got != "of slipway's own" {
 			t.Errorf("%s: %q, %v", reference, got, err)
 		}
-		got, _, err := s.Resolve(t.Context(), map[string]string{"X": reference})
-		if got["X"] == "of slipway's own" || reference == "secretsmanager:"+app && err != nil {
+		got, _, err := s.Resolve(t.Context(), app, map[string]string{"X": reference})
+		if got["X"] == "of slipway's own" || reference == "secretsmanager:x" && err != nil {
 			t.Errorf("a variable that names %s has %v, %v", reference, got, err)
 		}
 	}
 	for _, value := range []string{"ssm:" + parameter + "-none", "secretsmanager:" + held + "-none"} {
-		_, _, err := s.Resolve(t.Context(), map[string]string{"X": value})
+		_, _, err := s.Resolve(t.Context(), app, map[string]string{"X": value})
 		if deploy.KindOf(err) != deploy.NotFound || deploy.FieldOf(err) != "environment_variables.X" {
 			t.Errorf("%s: got %v", value, err)
 		}

@@ -21,21 +21,6 @@ import (
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
 
-// The marks of a value that is looked up.
-const (
-	ssmMark     = "ssm:"
-	secretsMark = "secretsmanager:"
-)
-
-// The only parts of the account's parameters and secrets that are read. What a commit's scripts may be given, its own code can read
-// all of in a build, whose role it can take on; so what Slipway itself logs in with lies apart, where no role of a script reaches.
-const (
-	scripts = "slipway/"
-	own     = "slipway-own/"
-)
-
-var namePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`) })
-
 // secretName finds the variables whose plain values are masked, too.
 var secretName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_?KEY|CREDENTIAL`)
@@ -53,16 +38,16 @@ func New(parameters *ssm.Client, secrets *secretsmanager.Client) *Store {
 	return &Store{parameters: parameters, secrets: secrets}
 }
 
-// Resolve replaces each value ssm:NAME by the parameter /slipway/NAME of Parameter Store, decrypted, and secretsmanager:NAME by
-// the secret slipway/NAME of Secrets Manager (its string, current version). NAME may carry that prefix itself; it can't leave it.
-// Beside the variables it gives the values to mask: all that were looked up, and those of variables whose names look secret; of a
-// JSON object also the members whose names do.
+// Resolve replaces each value of an app's variables that refers to a secret by that secret: ssm:NAME by the parameter
+// /slipway/APP/NAME of Parameter Store, decrypted, and secretsmanager:NAME by the secret slipway/APP/NAME of Secrets Manager (its
+// string, current version); [deploy.ParseReference] has the other forms. Beside the variables it returns the values to mask: all that
+// were looked up, and those of variables whose names look secret; of a JSON object also the members whose names do.
 //
 // The error names the variable and what it refers to, never a value: Invalid, NotFound, or Internal with AWS's cause.
-func (s *Store) Resolve(ctx context.Context, variables map[string]string) (resolved map[string]string, masked []string, err error) {
+func (s *Store) Resolve(ctx context.Context, app string, variables map[string]string) (resolved map[string]string, masked []string, err error) {
 	resolved = make(map[string]string, len(variables))
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		value, found, err := s.lookUp(ctx, scripts, variables[name])
+		value, found, err := s.lookUp(ctx, deploy.ScriptSecrets, app, variables[name])
 		if err != nil {
 			return nil, nil, blame(name, err)
 		}
@@ -91,12 +76,12 @@ func members(value string) (texts []string) {
 	return texts
 }
 
-// Value looks up what Slipway itself uses: ssm:NAME is the parameter /slipway-own/NAME, secretsmanager:NAME the secret
-// slipway-own/NAME; anything else is Invalid. The error is as Resolve's, but for the variable.
-func (s *Store) Value(ctx context.Context, reference string) (string, error) {
-	value, secret, err := s.lookUp(ctx, own, reference)
-	if err == nil && !secret {
-		err = deploy.Errorf(deploy.Invalid, "", "not a reference; want %sNAME or %sNAME", secretsMark, ssmMark)
+// Value looks up what Slipway itself logs in with for an app: ssm:NAME is the parameter /slipway-own/APP/NAME, secretsmanager:NAME the
+// secret slipway-own/APP/NAME; anything else is Invalid. The error is as Resolve's, but for the variable.
+func (s *Store) Value(ctx context.Context, app, reference string) (string, error) {
+	value, isReference, err := s.lookUp(ctx, deploy.OwnSecrets, app, reference)
+	if err == nil && !isReference {
+		err = deploy.Errorf(deploy.Invalid, "", "not a reference; want secretsmanager:NAME or ssm:NAME")
 	}
 	if err != nil {
 		return "", err
@@ -104,24 +89,23 @@ func (s *Store) Value(ctx context.Context, reference string) (string, error) {
 	return value, nil
 }
 
-func (s *Store) lookUp(ctx context.Context, under, value string) (found string, secret bool, err error) {
-	if name, ok := strings.CutPrefix(value, ssmMark); ok {
-		found, err = s.parameter(ctx, under, name)
-		return found, true, err
+// Own looks up a secret of Slipway's own that is no app's, by its full name in Secrets Manager. The error is as Value's.
+func (s *Store) Own(ctx context.Context, name string) (string, error) { return s.secret(ctx, name) }
+
+func (s *Store) lookUp(ctx context.Context, folder, app, value string) (found string, isReference bool, err error) {
+	r, isReference, err := deploy.ParseReference(folder, app, value)
+	switch {
+	case err != nil || !isReference:
+		return value, isReference, err
+	case r.Parameter:
+		found, err = s.parameter(ctx, r.Name)
+	default:
+		found, err = s.secret(ctx, r.Name)
 	}
-	if name, ok := strings.CutPrefix(value, secretsMark); ok {
-		found, err = s.secret(ctx, under, name)
-		return found, true, err
-	}
-	return value, false, nil
+	return found, true, err
 }
 
-func (s *Store) parameter(ctx context.Context, under, name string) (string, error) {
-	name, err := beneath(under, strings.TrimPrefix(name, "/"))
-	if err != nil {
-		return "", err
-	}
-	name = "/" + name
+func (s *Store) parameter(ctx context.Context, name string) (string, error) {
 	out, err := s.parameters.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
 	if gone := (*parameter.ParameterNotFound)(nil); errors.As(err, &gone) {
 		return "", deploy.Errorf(deploy.NotFound, "", "there is no parameter %s: %w", name, err)
@@ -135,11 +119,7 @@ func (s *Store) parameter(ctx context.Context, under, name string) (string, erro
 	return aws.ToString(out.Parameter.Value), nil
 }
 
-func (s *Store) secret(ctx context.Context, under, name string) (string, error) {
-	name, err := beneath(under, name)
-	if err != nil {
-		return "", err
-	}
+func (s *Store) secret(ctx context.Context, name string) (string, error) {
 	out, err := s.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
 	gone, deleted := (*secrettypes.ResourceNotFoundException)(nil), (*secrettypes.InvalidRequestException)(nil) // the latter for a while
 	if errors.As(err, &gone) || errors.As(err, &deleted) {
@@ -152,15 +132,6 @@ func (s *Store) secret(ctx context.Context, under, name string) (string, error) 
 		return "", deploy.Errorf(deploy.Invalid, "", "secret %s is binary; want a string", name)
 	}
 	return *out.SecretString, nil
-}
-
-// beneath puts a name under a prefix.
-func beneath(under, name string) (string, error) {
-	full := under + strings.TrimPrefix(name, under)
-	if !namePattern().MatchString(full) || slices.Contains(strings.Split(full, "/"), "..") {
-		return "", deploy.Errorf(deploy.Invalid, "", "%q names nothing under %s; want letters, digits, . _ - and / between", deploy.Cut(name, 80), under)
-	}
-	return full, nil
 }
 
 func blame(variable string, err error) error {

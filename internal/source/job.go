@@ -3,9 +3,6 @@ package source
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -30,42 +27,27 @@ const (
 func jobKey(id, part string) string { return "jobs/" + id + "/" + part }
 
 // PutJob leaves a deployment's record for its build.
-func (s *S3) PutJob(ctx context.Context, d *deploy.Deployment) error {
-	return s.putJob(ctx, job, d, "")
-}
+func (s *S3) PutJob(ctx context.Context, d *deploy.Deployment) error { return s.putJob(ctx, job, d) }
 
-// Job reads what PutJob left. The error is NotFound, or Invalid where it isn't one.
+// Job reads what PutJob left. The error is NotFound, or Invalid if it is no record of that deployment.
 func (s *S3) Job(ctx context.Context, id string) (*deploy.Deployment, error) {
-	d, _, err := s.getJob(ctx, id, job, "")
-	return d, err
+	return s.getJob(ctx, id, job)
 }
 
-// PutResult leaves a build's result: the record with what the build did, sealed, since all builds have one role and so can write each
-// other's.
-func (s *S3) PutResult(ctx context.Context, d *deploy.Deployment, seal string) error {
-	return s.putJob(ctx, result, d, seal)
+// PutResult leaves a build's result: the record with what the build did. Only the build's own session may write there.
+func (s *S3) PutResult(ctx context.Context, d *deploy.Deployment) error {
+	return s.putJob(ctx, result, d)
 }
 
-// Result reads what PutResult left last under the same seal; it may still be forged by the commit that was built. The error is
-// NotFound, or Invalid where it isn't one, or is another build's.
-func (s *S3) Result(ctx context.Context, id, seal string) (*deploy.Deployment, error) {
-	d, sealed, err := s.getJob(ctx, id, result, seal)
-	if err == nil && !sealed {
-		return nil, deploy.Errorf(deploy.Invalid, "job "+id, "%s was not written by its own build", jobKey(id, result))
-	}
-	return d, err
-}
-
-// sealOf proves that who wrote text knew the seal.
-func sealOf(seal string, text []byte) string {
-	sum := hmac.New(sha256.New, []byte(seal))
-	sum.Write(text)
-	return hex.EncodeToString(sum.Sum(nil))
+// Result reads what PutResult left last; the commit that was built may have forged it. The error is NotFound, or Invalid if it is no
+// record of that deployment.
+func (s *S3) Result(ctx context.Context, id string) (*deploy.Deployment, error) {
+	return s.getJob(ctx, id, result)
 }
 
 // Stop marks a deployment cancelled for its build to see.
 func (s *S3) Stop(ctx context.Context, id string) error {
-	return s.put(ctx, jobKey(id, cancelled), []byte("{}"), nil)
+	return s.put(ctx, jobKey(id, cancelled), []byte("{}"))
 }
 
 // Stopped tells whether Stop was called. A build's role may not list the bucket, so S3 answers 403 where there is nothing.
@@ -85,45 +67,40 @@ func forbidden(err error) bool {
 	return errors.As(err, &api) && (api.ErrorCode() == "Forbidden" || api.ErrorCode() == "AccessDenied")
 }
 
-func (s *S3) putJob(ctx context.Context, part string, d *deploy.Deployment, seal string) error {
-	open := *d
-	open.Seal = ""
-	text, err := json.Marshal(open)
+func (s *S3) putJob(ctx context.Context, part string, d *deploy.Deployment) error {
+	text, err := json.Marshal(d)
 	if err != nil {
 		return deploy.Errorf(deploy.Internal, "job "+d.ID, "%w", err)
 	}
 	if len(text) > maxJob {
 		return deploy.Errorf(deploy.TooLarge, "job "+d.ID, "%s holds %d bytes; want at most %d", part, len(text), maxJob)
 	}
-	return s.put(ctx, jobKey(d.ID, part), text, map[string]string{"seal": sealOf(seal, text)})
+	return s.put(ctx, jobKey(d.ID, part), text)
 }
 
-func (s *S3) put(ctx context.Context, key string, text []byte, metadata map[string]string) error {
-	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &key, Body: bytes.NewReader(text),
-		ContentType: aws.String("application/json"), Metadata: metadata})
+func (s *S3) put(ctx context.Context, key string, text []byte) error {
+	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &key, Body: bytes.NewReader(text), ContentType: aws.String("application/json")})
 	if err != nil {
 		return deploy.Errorf(deploy.Internal, "job", "store %s: %w", key, err)
 	}
 	return nil
 }
 
-// getJob tells besides whether the seal is right.
-func (s *S3) getJob(ctx context.Context, id, part, seal string) (d *deploy.Deployment, sealed bool, err error) {
+func (s *S3) getJob(ctx context.Context, id, part string) (*deploy.Deployment, error) {
 	key := jobKey(id, part)
 	got, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key}, quietChecksum)
 	if missing(err) {
-		return nil, false, deploy.Errorf(deploy.NotFound, "job "+id, "there is no %s: %w", key, err)
+		return nil, deploy.Errorf(deploy.NotFound, "job "+id, "there is no %s: %w", key, err)
 	}
 	if err != nil {
-		return nil, false, deploy.Errorf(deploy.Internal, "job "+id, "fetch %s: %w", key, err)
+		return nil, deploy.Errorf(deploy.Internal, "job "+id, "fetch %s: %w", key, err)
 	}
 	defer got.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(got.Body, maxJob+1))
 	if err != nil {
-		return nil, false, deploy.Errorf(deploy.Internal, "job "+id, "read %s: %w", key, err)
+		return nil, deploy.Errorf(deploy.Internal, "job "+id, "read %s: %w", key, err)
 	}
-	d, err = parseJob(text, id, key)
-	return d, hmac.Equal([]byte(got.Metadata["seal"]), []byte(sealOf(seal, text))), err
+	return parseJob(text, id, key)
 }
 
 // parseJob is careful: a result comes from where a commit's own code ran.

@@ -2,7 +2,6 @@ package source_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -24,10 +23,9 @@ const jobID = "deploy-20260101-000000000-aaaaaaaa"
 func TestJobsOnTheCloud(t *testing.T) {
 	objects, s := cloudBucket(t)
 	d := deploy.New(jobID, deploy.Deploy, "shop", "production", time.Now())
-	d.Seal = "ours"
 	for name, read := range map[string]func() error{
 		"job":    func() error { _, err := s.Job(t.Context(), jobID); return err },
-		"result": func() error { _, err := s.Result(t.Context(), jobID, "ours"); return err },
+		"result": func() error { _, err := s.Result(t.Context(), jobID); return err },
 	} {
 		if err := read(); deploy.KindOf(err) != deploy.NotFound {
 			t.Errorf("no %s: %v", name, err)
@@ -37,44 +35,28 @@ func TestJobsOnTheCloud(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Begin("test", time.Now())
-	if err := s.PutResult(t.Context(), d, "ours"); err != nil {
+	if err := s.PutResult(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
 	job, err := s.Job(t.Context(), jobID)
-	if err != nil || job.App != "shop" || job.Seal != "" || job.Stage("test") != nil {
+	if err != nil || job.App != "shop" || job.Stage("test") != nil {
 		t.Errorf("job %+v, %v", job, err)
 	}
-	result, err := s.Result(t.Context(), jobID, "ours")
+	result, err := s.Result(t.Context(), jobID)
 	if err != nil || result.Stage("test") == nil {
 		t.Errorf("result %+v, %v", result, err)
-	}
-	text, err := json.Marshal(result)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, forge := range map[string]func() error{
-		"another build's": func() error { return s.PutResult(t.Context(), d, "theirs") },
-		"without a seal":  func() error { objects.put(t, "jobs/"+jobID+"/result.json", text, nil); return nil },
-		"an empty one":    func() error { return s.PutResult(t.Context(), d, "") },
-	} {
-		if err := forge(); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := s.Result(t.Context(), jobID, "ours"); got != nil || deploy.KindOf(err) != deploy.Invalid || !strings.Contains(err.Error(), "its own build") {
-			t.Errorf("%s: %+v, %v", name, got, err)
-		}
 	}
 	for want, text := range map[string]string{
 		"no deployment's record": "{", "is the record of": `{"id":"deploy-20260101-000000000-bbbbbbbb"}`,
 		"over 1048576 bytes": `{"id":"` + jobID + `"}` + strings.Repeat(" ", 1<<20),
 	} {
 		objects.put(t, "jobs/"+jobID+"/result.json", []byte(text), nil)
-		if _, err := s.Result(t.Context(), jobID, "ours"); deploy.KindOf(err) != deploy.Invalid || !strings.Contains(err.Error(), want) {
+		if _, err := s.Result(t.Context(), jobID); deploy.KindOf(err) != deploy.Invalid || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
 	d.Error = strings.Repeat("x", 1<<20)
-	if err := s.PutResult(t.Context(), d, "ours"); deploy.KindOf(err) != deploy.TooLarge {
+	if err := s.PutResult(t.Context(), d); deploy.KindOf(err) != deploy.TooLarge {
 		t.Errorf("a result of over 1 MiB: %v", err)
 	}
 }

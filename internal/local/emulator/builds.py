@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from urllib.parse import urlsplit
 
 import roles
 from ministack.services import codebuild, s3
@@ -62,8 +63,9 @@ def run(build, project, variables):
         bucket, key = project["source"]["location"].split("/", 1)
         zipfile.ZipFile(io.BytesIO(s3._get_object_data(bucket, key))).extractall(folder)  # without the files' modes
         keep = ("PATH", "HOME", "LANG", "AWS_ENDPOINT_URL", "AWS_REGION")
-        env = {name: os.environ[name] for name in keep if name in os.environ} | roles.build_credentials(project)
+        env = {name: os.environ[name] for name in keep if name in os.environ} | roles.build_credentials(project, build)
         env |= variables | {"CODEBUILD_BUILD_ID": build["id"], "TMPDIR": folder, "SLIPWAY_CACHE": ""}
+        env["SLIPWAY_API"] = here(env.get("SLIPWAY_API", ""))
         spec = json.loads(project["source"]["buildspec"])
         for phase in PHASES:
             status = "SUCCEEDED"
@@ -75,6 +77,13 @@ def run(build, project, variables):
         sweep(folder)
         shutil.rmtree(folder, ignore_errors=True)
         build.update(buildStatus=status, currentPhase="COMPLETED", endTime=int(time.time()))
+
+
+def here(address):
+    """Where the emulator answers for a REST API's address on AWS."""
+    url = urlsplit(address)
+    api, _, domain = (url.hostname or "").partition(".")
+    return f"{os.environ['AWS_ENDPOINT_URL']}/_aws/execute-api/{api}{url.path}" if domain.startswith("execute-api.") else address
 
 
 def step(build, phase, command, folder, env, deadline):

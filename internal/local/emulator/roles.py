@@ -10,6 +10,7 @@ SLIPWAY_STAND_INS is a JSON list of [pattern, replacement] for resources: what a
 the resource that Slipway's policies name.
 """
 import contextvars
+import dataclasses
 import json
 import os
 import re
@@ -24,7 +25,6 @@ from ministack.services import iam, lambda_svc as functions, stepfunctions as ma
 MACHINE = "slipway"
 ALIAS = re.compile(r"^/[0-9-]+/functions/[^/]+/aliases/[^/]+$")
 OPEN = ("execute-api:Invoke", "lambda:InvokeFunctionUrl")  # may need no key; the method and the URL say so
-STREAMS = ("logs:CreateLogStream", "logs:GetLogEvents", "logs:PutLogEvents")
 
 stand_ins = [(re.compile(pattern), name) for pattern, name in json.loads(os.environ.get("SLIPWAY_STAND_INS", "[]"))]
 calls = open(os.environ["SLIPWAY_CALLS"], "a", buffering=1) if os.environ.get("SLIPWAY_CALLS") else None
@@ -43,6 +43,10 @@ def action_of(service, method, path, *rest, inner=iam_actions.extract_iam_action
 def resource_of(service, method, path, headers, body, query, region, account, inner=iam_actions.extract_resource_arn):
     """Lambda judges a call with a qualifier on the version's or alias's own ARN, and UpdateFunctionCode reads S3 as its caller."""
     arn = inner(service, method, path, headers, body, query, region, account)
+    if service == "logs":
+        return with_stream(arn, body)
+    if service == "codebuild":
+        return project_of(body, region, account) or arn
     if service != "lambda":
         return arn
     code.set(object_of(body) if method == "PUT" and path.endswith("/code") else None)
@@ -50,6 +54,24 @@ def resource_of(service, method, path, headers, body, query, region, account, in
     if isinstance(qualifier, list):
         qualifier = qualifier[0] if qualifier else None
     return f"{arn}:{qualifier}" if qualifier and ":function:" in arn and arn.count(":") == 6 else arn
+
+
+def project_of(body, region, account):
+    """The ARN of the project whose builds a request names, which CodeBuild judges it on; None where it names none, or those of two."""
+    try:
+        projects = {build.split(":", 1)[0] for build in json.loads(body or b"{}").get("ids", [])}
+    except (ValueError, AttributeError):
+        return None
+    return f"arn:aws:codebuild:{region}:{account}:project/{projects.pop()}" if len(projects) == 1 else None
+
+
+def with_stream(group, body):
+    """The ARN of the log stream that a request names, where MiniStack has its group's."""
+    try:
+        stream = json.loads(body or b"{}").get("logStreamName")
+    except ValueError:
+        stream = None
+    return f"{group.removesuffix(':*')}:log-stream:{stream}" if stream else group
 
 
 def s3_context(action, query, path="", headers=None, inner=iam_actions.s3_service_context):
@@ -75,20 +97,22 @@ def object_of(body):
 
 
 def as_on_aws(action, resource, region):
-    """MiniStack judges a task token on "*", where AWS takes the state machine, and a log's stream on its group."""
+    """MiniStack judges a task token on "*", where AWS takes the state machine."""
     if action.startswith("states:SendTask"):
         return f"arn:aws:states:{region}:{get_account_id()}:stateMachine:{MACHINE}"
-    if action in STREAMS and ":log-stream:" not in resource:
-        return resource.removesuffix(":*") + ":log-stream:STREAM"
     for pattern, name in stand_ins:
         resource = pattern.sub(name, resource)
     return resource
 
 
 def caller(key):
-    """The session's name, which is the function's; None for the account's own user."""
+    """The session's name, which is the function's; None for the account's own user. Builds and their sessions have a name each."""
     arn = (sts._sessions.get(key) or {}).get("Arn")
-    return arn.rsplit("/", 1)[-1] if arn else None
+    name = arn.rsplit("/", 1)[-1] if arn else None
+    for prefix, shared in (("AWSCodeBuild-", "slipway-builds"), ("slipway-job-", "slipway-job")):
+        if name and name.startswith(prefix):
+            return shared
+    return name
 
 
 def enforce(key, action, service, region, resource_arn="*", service_context=None, inner=evaluator.enforce):
@@ -103,11 +127,41 @@ def enforce(key, action, service, region, resource_arn="*", service_context=None
 def judge(inner, key, action, service, region, resource, context):
     if not key and action in OPEN:
         return None
+    if action == "sts:AssumeRole" and trusts(resource, key):
+        return None
     denied = inner(key, action, service, region, resource, context)
     who = caller(key)
     if who and not isinstance(denied, evaluator.AuthError):
         note(who, action, resource, not denied)
     return denied
+
+
+def trusts(role_arn, key):
+    """Reports whether a role's trust policy names the caller's own role: within an account no permission is needed besides."""
+    role = iam._roles.get(role_arn.rsplit("/", 1)[-1]) or {}
+    policy = role.get("AssumeRolePolicyDocument") or "{}"
+    policy = json.loads(policy) if isinstance(policy, str) else policy
+    account, _, assumed = ((sts._sessions.get(key) or {}).get("Arn") or "").partition(":assumed-role/")
+    caller_arn = account.replace(":sts:", ":iam:") + ":role/" + assumed.split("/")[0]
+    named = [statement["Principal"].get("AWS") for statement in policy.get("Statement", []) if isinstance(statement.get("Principal"), dict)]
+    return any(caller_arn in (each if isinstance(each, list) else [each]) for each in named)
+
+
+VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
+def first_match(context, statements, effect, inner=evaluator._first_match):
+    """MiniStack takes a policy variable in a resource, as in ${aws:PrincipalTag/app}, for plain text."""
+    return inner(context, [filled(statement, context.principal_keys) for statement in statements], effect)
+
+
+def filled(statement, keys):
+    """The statement with its variables' values. A resource whose variable has no value matches nothing."""
+    if not any("${" in resource for resource in statement.resources):
+        return statement
+    known = [resource for resource in statement.resources if all(name.lower() in keys for name in VARIABLE.findall(resource))]
+    value = lambda match: str(keys[match.group(1).lower()])
+    return dataclasses.replace(statement, resources=[VARIABLE.sub(value, resource) for resource in known] or ["none"])
 
 
 def note(who, action, resource, allowed):
@@ -145,13 +199,13 @@ def credentials(config):
     return session(config)
 
 
-def build_credentials(project):
-    """What a build signs with: the project's role."""
-    source = project["arn"]
+def build_credentials(project, build):
+    """What a build signs with: a session of the project's role, named by the build's UUID as CodeBuild does."""
+    source, uuid = project["arn"], build["id"].rsplit(":", 1)[-1]
     assume(project["serviceRole"], "codebuild.amazonaws.com", source)
     return session({
-        "Role": project["serviceRole"], "FunctionName": project["name"] + "-builds",
-        "FunctionArn": source.replace(":codebuild:", ":lambda:").replace(":project/", ":function:")})
+        "Role": project["serviceRole"], "FunctionName": "AWSCodeBuild-" + uuid,
+        "FunctionArn": source.replace(":codebuild:", ":lambda:").replace(":project/", ":function:") + "-" + uuid})
 
 
 def start(data, inner=machines._start_execution):
@@ -193,5 +247,6 @@ iam_actions.extract_iam_action = action_of
 iam_actions.extract_resource_arn = resource_of
 iam_actions.s3_service_context = s3_context
 evaluator.enforce = enforce
+evaluator._first_match = first_match
 # Calls go over TLS on AWS, which the policies of the bucket and of the queues demand; here none does.
 app.pin_request_origin = lambda address, _, inner=evaluator.pin_request_origin: inner(address, True)
