@@ -107,7 +107,8 @@ func newMill(t *testing.T, target string) *mill {
 // apply puts the environment into the app, with the target as it is now.
 func (m *mill) apply() {
 	m.app = &deploy.App{Name: "shop", Environments: map[string]deploy.Settings{"production": {
-		Target: m.target, URL: "http://127.0.0.1:1", Runner: deploy.RunnerFunction, Variables: map[string]string{"TROUBLES": m.dir}}}}
+		HookFunctions: []string{"f"},
+		Target:        m.target, URL: "http://127.0.0.1:1", Runner: deploy.RunnerFunction, Variables: map[string]string{"TROUBLES": m.dir}}}}
 }
 
 // set turns troubles on, or all others off with them.
