@@ -63,7 +63,7 @@ func TestMachine(t *testing.T) {
 	for _, fault := range asl.Check(m, folders) {
 		t.Error(fault)
 	}
-	called := map[string]bool{"api": true, "ofrep": true, "webhook": true, "commit": true, "codepipeline": true, "notify": true, "sweep": true} // HTTP, events, a stream and pipelines call these
+	called := map[string]bool{"api": true, "buildsession": true, "ofrep": true, "webhook": true, "commit": true, "codepipeline": true, "notify": true, "sweep": true} // HTTP, events, a stream and pipelines call these
 	for _, name := range m.Names() {
 		function := strings.TrimSuffix(strings.TrimPrefix(m.States[name].Parameters.FunctionName, "${"), "FunctionArn}")
 		called[strings.ToLower(function)] = true
