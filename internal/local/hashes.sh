@@ -27,7 +27,7 @@ jars() { # folder with a pom.xml
 	mv "$work/jars.sha256" "$1/jars.sha256"
 }
 
-hashes "$emulator/uv.txt" 3.10 --only-binary :all:
+hashes "$emulator/uv.txt" 3.11 --only-binary :all:
 hashes "$emulator/requirements.txt" 3.10 --only-binary :all:
 hashes "$emulator/checkov.txt" 3.11 --only-binary :all:
 hashes "$emulator/sam.txt" 3.11 --only-binary :all:

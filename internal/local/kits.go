@@ -28,7 +28,9 @@ func InstallTool(ctx context.Context, root, name string, say func(string, ...any
 	}
 
 	pins := name + ".txt"
-	commands := func() ([][]string, error) { return venv("python3", pins), nil }
+	commands := func() ([][]string, error) {
+		return append([][]string{needsPython(name, 11)}, venv("python3", pins)...), nil
+	}
 	return kit{name: name, about: about, pins: []string{pins}, commands: commands}.only(ctx, root, say)
 }
 

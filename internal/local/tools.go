@@ -45,8 +45,7 @@ func (k kit) dir(tools string) string { return filepath.Join(tools, k.name) }
 
 var (
 	ministackKit = kit{name: "venv", about: "MiniStack, the local cloud", pins: []string{"requirements.txt"}, commands: func() ([][]string, error) {
-		check := []string{"python3", "-c", "import sys; sys.exit(sys.version_info < (3, 10) and 'MiniStack needs Python 3.10 or newer')"}
-		return append([][]string{check}, venv("python3", "requirements.txt")...), nil
+		return append([][]string{needsPython("MiniStack", 10)}, venv("python3", "requirements.txt")...), nil
 	}}
 	nodeKit = kit{name: "node", about: "the CDK", pins: []string{"package.json", "package-lock.json"}, commands: func() ([][]string, error) {
 		return [][]string{{"npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier", "--loglevel=error"}}, nil
@@ -72,6 +71,12 @@ var (
 
 // copyJars is the goal of the Maven plugin that fetches the jars, in a version that doesn't depend on Maven's own.
 const copyJars = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+
+// needsPython fails where python3 is older than what the pinned packages are installed on.
+func needsPython(what string, minor int) []string {
+	return []string{"python3", "-c", fmt.Sprintf(
+		"import sys; sys.exit(sys.version_info < (3, %[2]d) and '%[1]s needs Python 3.%[2]d or newer')", what, minor)}
+}
 
 // venv makes the kit's folder a virtual environment with what the file pins, and nothing else. pip takes only wheels that have one of
 // the file's hashes: a registry or a proxy that serves something else is refused, and no package's code runs while it is installed.
