@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -393,4 +395,86 @@ func waysOut(shop, other *app, live, theirs string) (all []wayOut) {
 		wayOut{"POST " + ours + "/environments/production/rollback", `{"to":"` + theirs + `"}`},
 		wayOut{"POST " + ours + "/environments/staging/deployments", fmt.Sprintf(`{"environment":"production","commit_sha":"%040d"}`, 0)},
 	)
+}
+
+// run runs the real client in a folder with the person's credentials, and returns all that it prints.
+func (p person) run(t *testing.T, dir string, args ...string) (output string, ok bool) {
+	t.Helper()
+	bin, err := filepath.Abs("../../bin/slipway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := p.cfg.Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), bin, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), append(world.cloud.Environ(world.out), "AWS_ACCESS_KEY_ID="+key.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+key.SecretAccessKey,
+		"AWS_SESSION_TOKEN="+key.SessionToken)...)
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err == nil
+}
+
+// repository makes a git repository with one commit of the app, and its app.yaml beside it.
+func (a *app) repository() (dir string) {
+	a.t.Helper()
+	dir = a.t.TempDir()
+	settings := fmt.Sprintf("{target: {type: script}, url: %q}", a.Environments["production"].URL)
+	for name, text := range map[string]string{"version": "one", "slipway.yaml": config("test=echo tested"),
+		"app.yaml": fmt.Sprintf("name: %s\nenvironments:\n  staging: %s\n  production: %s\n", a.name, settings, settings)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "version", "slipway.yaml"},
+		{"-c", "user.name=eve", "-c", "user.email=eve@shop.test", "commit", "-q", "-m", "one"}} {
+		shell(a.t, nil, append([]string{"git", "-C", dir}, args...)...)
+	}
+	return dir
+}
+
+// TestClientOfOneApp: with a role's permissions for one app the real client does that role's work, and says which route it lacks.
+func TestClientOfOneApp(t *testing.T) {
+	localtest.Needs(t, localtest.Roles)
+	shop := newApp(t).withStaging()
+	all, dir := people(t, shop), shop.repository()
+	for _, step := range []struct {
+		role, line string
+		works      bool
+		says       string
+	}{
+		{"Viewer", "deploy --env staging", false, "s3:PutObject"},
+		{"Developer", "deploy --env staging --wait", true, "success after"},
+		{"Developer", "deploy --env production", false, "POST /v1/apps/" + shop.name + "/environments/production/deployments: the API answered 403"},
+		{"Deployer", "deploy --env production --wait", true, "success after"},
+		{"Viewer", "history", true, shop.name},
+		{"Viewer", "history --all", false, "GET /v1/deployments: the API answered 403"},
+		{"Viewer", "app list", false, "GET /v1/apps: the API answered 403"},
+		{"Developer", "flag copy --from production --env staging --dry-run", true, "1 flag would change; nothing was written."},
+		{"Developer", "flag copy --from production --env staging", true, "1 flag changed"},
+		{"Deployer", "flag copy --from staging --env production cart", false, "/environments/production/flags.copy: the API answered 403"},
+		{"Deployer", "flag disable cart --env production", true, ""},
+		{"Viewer", "flag enable cart --env production", false, "/environments/production/flags/cart/enable: the API answered 403"},
+		{"Operator", "history --all --limit 1", true, ""},
+	} {
+		out, ok := all[step.role].run(t, dir, strings.Fields(step.line)...)
+		if ok != step.works || !strings.Contains(out, step.says) {
+			t.Errorf("%s: slipway %s: %v, want %v with %q:\n%s", step.role, step.line, ok, step.works, step.says, out)
+		}
+	}
+	id := shop.head("production").Live.Deployment
+	for role, lines := range map[string][]string{"Viewer": {"status ", "logs "}, "Developer": {"status "}} {
+		for _, line := range lines {
+			if out, ok := all[role].run(t, dir, strings.Fields(line+id)...); !ok {
+				t.Errorf("%s: slipway %s: %s", role, line+id, out)
+			}
+		}
+	}
+	for _, command := range []string{"cancel", "rollback"} {
+		want := "POST /v1/apps/" + shop.name + "/environments/production/deployments/" + id + "/" + command + ": the API answered 403"
+		if out, ok := all["Developer"].run(t, dir, command, id); ok || !strings.Contains(out, want) {
+			t.Errorf("slipway %s: %s", command, out)
+		}
+	}
 }
