@@ -13,8 +13,8 @@ import (
 	"github.com/slipway-cd/slipway/internal/trigger"
 )
 
-// TestStrangersRingNoAlarm: whatever a stranger sends is answered 401, and is no error of the function, whose alarm counts those. That holds
-// where nobody has set a webhook up, and for what is too large.
+// TestStrangersRingNoAlarm: whatever a stranger sends is answered 401, and is no error of the function, whose
+// alarm counts those. That holds where nobody has set a webhook up, and for what is too large.
 func TestStrangersRingNoAlarm(t *testing.T) {
 	push := []byte(fixture(t, "github_push.json"))
 	guess := "a-secret-that-a-stranger-guesses"
@@ -26,7 +26,10 @@ func TestStrangersRingNoAlarm(t *testing.T) {
 	}
 	delete(requests["no signature"].Headers, "X-Hub-Signature-256")
 
-	for state, lookErr := range map[string]error{"a secret": nil, "no secret": deploy.Errorf(deploy.NotFound, "", "there is no secret")} {
+	for state, lookErr := range map[string]error{
+		"a secret":  nil,
+		"no secret": deploy.Errorf(deploy.NotFound, "", "there is no secret"),
+	} {
 		for name, r := range requests {
 			h := newHook(t)
 			h.lookErr = lookErr
@@ -42,13 +45,15 @@ func TestStrangersRingNoAlarm(t *testing.T) {
 
 // recorded is a push of main as GitHub signed it, which anybody who saw it can send again.
 func recorded(before, after string, at time.Time) []byte {
-	return fmt.Appendf(nil, `{"ref":"refs/heads/main","before":%q,"after":%q,"repository":{"full_name":"Octo/shop","pushed_at":%d}}`, before, after, at.Unix())
+	const push = `{"ref":"refs/heads/main","before":%q,"after":%q,"repository":{"full_name":"Octo/shop","pushed_at":%d}}`
+	return fmt.Appendf(nil, push, before, after, at.Unix())
 }
 
 // hexOf is the n-th commit of a test.
 func hexOf(n int) string { return fmt.Sprintf("%040x", n+16) }
 
-// TestReplayedPush: a recorded push under another delivery id deploys nothing, whatever was pushed since, and however long ago it was.
+// TestReplayedPush: a recorded push under another delivery id deploys nothing, whatever was pushed since, and
+// however long ago it was.
 func TestReplayedPush(t *testing.T) {
 	type pushed struct{ before, after int }
 	many := []pushed{{0, 1}}
@@ -69,7 +74,11 @@ func TestReplayedPush(t *testing.T) {
 		"one that was forgotten, much later":  {many, 0, month},
 		"one that was taken back":             {[]pushed{{0, 1}, {1, 2}, {2, 1}}, 1, time.Hour},
 		"one that was taken back, much later": {[]pushed{{0, 1}, {1, 2}, {2, 1}}, 1, month},
-		"one that was taken back long before": {append([]pushed{{0, 1}, {1, 2}, {2, 1}}, many[1:]...), 1, time.Hour},
+		"one that was taken back long before": {append([]pushed{
+			{0, 1},
+			{1, 2},
+			{2, 1},
+		}, many[1:]...), 1, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHook(t)
@@ -100,14 +109,16 @@ func TestReplayedPush(t *testing.T) {
 	}
 }
 
-// TestReplayUnderAnotherEvent: GitHub's signature covers the body alone. A body of another event says no commit that could be deployed,
-// and a push under another event's name deploys nothing.
+// TestReplayUnderAnotherEvent: GitHub's signature covers the body alone. A body of another event says no
+// commit that could be deployed, and a push under another event's name deploys nothing.
 func TestReplayUnderAnotherEvent(t *testing.T) {
 	h := newHook(t)
 	for name, body := range map[string]string{
-		"create":            `{"ref":"main","ref_type":"branch","repository":{"full_name":"Octo/shop"}}`,
-		"workflow_dispatch": `{"ref":"refs/heads/main","inputs":{"after":"` + sha("a") + `"},"repository":{"full_name":"Octo/shop"}}`,
-		"pull_request":      `{"action":"synchronize","before":"` + sha("9") + `","after":"` + sha("a") + `","repository":{"full_name":"Octo/shop"}}`,
+		"create": `{"ref":"main","ref_type":"branch","repository":{"full_name":"Octo/shop"}}`,
+		"workflow_dispatch": `{"ref":"refs/heads/main","inputs":{"after":"` + sha("a") +
+			`"},"repository":{"full_name":"Octo/shop"}}`,
+		"pull_request": `{"action":"synchronize","before":"` + sha("9") + `","after":"` + sha("a") +
+			`","repository":{"full_name":"Octo/shop"}}`,
 	} {
 		status, says := h.send(t, delivery([]byte(body), secret))
 		var answer trigger.Answer
