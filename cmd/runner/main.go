@@ -91,7 +91,7 @@ func run(ctx context.Context, name, id string) error {
 	if name == "build" {
 		stage = &pipeline.Build{Workshop: shop, Releases: job}
 	}
-	_, err = stage.Run(ctx, pipeline.Call{State: state})
+	_, err = stage.Run(ctx, pipeline.Call{State: state, Execution: os.Getenv("SLIPWAY_EXECUTION")})
 	return err
 }
 

@@ -342,3 +342,23 @@ func TestRender(t *testing.T) {
 		}
 	}
 }
+
+// TestExecutionIsSaid: each call of a handler says which execution makes it. The handler compares that with the record.
+func TestExecutionIsSaid(t *testing.T) {
+	var m struct {
+		States map[string]struct {
+			Parameters struct {
+				FunctionName string
+				Payload      map[string]any
+			}
+		}
+	}
+	if err := json.Unmarshal(read(t), &m); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range m.States {
+		if s.Parameters.FunctionName != "" && s.Parameters.Payload["execution.$"] != "$$.Execution.Id" {
+			t.Errorf("%s calls its handler with %v", name, s.Parameters.Payload)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -51,7 +52,10 @@ func (a *Admit) admit(ctx context.Context, call Call) (*State, error) {
 		if d, err = record(st.Deployment); err != nil {
 			return err
 		}
-		if d.Recovery != nil {
+		if err := errors.Join(begun(d), checkIDs(st, d)); err != nil {
+			return err
+		}
+		if d.Execution != st.execution || d.Recovery != nil {
 			return lost(d)
 		}
 		if s := d.Stage("admit"); s != nil && !s.Open() {

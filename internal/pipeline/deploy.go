@@ -192,9 +192,13 @@ func (s *Shift) Run(ctx context.Context, call Call) (*State, error) {
 	return st, s.finish(ctx, st, d, ended{name: "shift", attempt: st.attempt, start: start, done: end, err: err})
 }
 
+// stepOf returns the error of a step that is not the plan's, or whose turn it is not yet.
 func stepOf(st *State, d *deploy.Deployment) error {
-	if st.Step < 0 || st.Step >= len(d.Plan) {
+	switch {
+	case st.Step < 0 || st.Step >= len(d.Plan):
 		return deploy.Errorf(deploy.Internal, "plan", "step %d of %d", st.Step, len(d.Plan))
+	case st.Step > d.StepsDone:
+		return deploy.Errorf(deploy.Invalid, "state", "step %d comes after step %d, which is not checked yet", st.Step, d.StepsDone)
 	}
 	return nil
 }

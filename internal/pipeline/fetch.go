@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,8 +49,8 @@ func (f *Fetch) Run(ctx context.Context, call Call) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action}
-	if err := errors.Join(mine(st, d), theirs(d, call.Execution)); err != nil {
+	st := &State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, execution: call.Execution}
+	if err := cmp.Or(theirs(d, call.Execution), mine(st, d)); err != nil {
 		return nil, err
 	}
 	return f.pass(ctx, st, d, "fetch", f.fetch)

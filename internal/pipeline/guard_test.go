@@ -22,6 +22,9 @@ import (
 // TestForeignRequests: the local cloud refuses what a page of another site has a browser send, whether it names itself in Origin or only
 // reached this machine by a name of its own, and lets no page read AWS's answers. It takes its own keys only.
 func TestForeignRequests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the local cloud; run without -short")
+	}
 	keys, err := world.cloud.Config().Credentials.Retrieve(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -62,12 +62,15 @@ func (u *turns) running(n int) *deploy.Deployment {
 	start := time.Now().Add(time.Duration(n) * time.Second)
 	d := deploy.New(deploy.NewID(start, []byte(u.name[len(u.name)-2:]+"-----")), deploy.Deploy, u.name, "production", start)
 	config := deploy.DefaultConfig()
-	d.Status, d.Config, d.Plan = deploy.Running, &config, deploy.AllAtOnce()
+	d.Status, d.Config, d.Plan, d.Execution = deploy.Running, &config, deploy.AllAtOnce(), executionOf(d.ID)
 	if err := u.store.Create(u.t.Context(), d); err != nil {
 		u.t.Fatal(err)
 	}
 	return d
 }
+
+// executionOf is the ARN of an execution that is named by its deployment.
+func executionOf(id string) string { return "arn:aws:states:us-east-1:000000000000:execution:slipway:" + id }
 
 func state(d *deploy.Deployment, fence int64) json.RawMessage {
 	text, _ := json.Marshal(pipeline.State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Fence: fence})
@@ -77,7 +80,7 @@ func state(d *deploy.Deployment, fence int64) json.RawMessage {
 func (u *turns) admit(d *deploy.Deployment) {
 	u.t.Helper()
 	a := pipeline.Admit{Desk: u.desk(), Heads: u.store, Tokens: &u.tokens}
-	if _, err := a.Run(u.t.Context(), pipeline.Call{State: state(d, 0), Token: "token of " + d.ID}); err != nil {
+	if _, err := a.Run(u.t.Context(), pipeline.Call{State: state(d, 0), Execution: d.Execution, Token: "token of " + d.ID}); err != nil {
 		u.t.Fatal(err)
 	}
 }
@@ -90,7 +93,7 @@ func (u *turns) settle(d *deploy.Deployment, fence int64) {
 		st.Error = pipeline.Failure{Error: "States.Timeout"}
 	}
 	text, _ := json.Marshal(st)
-	if _, err := s.Run(u.t.Context(), pipeline.Call{State: text}); err != nil {
+	if _, err := s.Run(u.t.Context(), pipeline.Call{State: text, Execution: u.record(d).Execution}); err != nil {
 		u.t.Fatal(err)
 	}
 }
@@ -193,7 +196,7 @@ func TestLeaseRunsOut(t *testing.T) {
 		t.Fatalf("started %v, record %+v", m.started, d)
 	}
 	late := pipeline.Shift{Workshop: pipeline.Workshop{Desk: u.desk()}}
-	if _, err := late.Run(t.Context(), pipeline.Call{State: state(first, 1)}); deploy.KindOf(err) != deploy.Fenced {
+	if _, err := late.Run(t.Context(), pipeline.Call{State: state(first, 1), Execution: first.Execution}); deploy.KindOf(err) != deploy.Fenced {
 		t.Errorf("the first one's Shift, late: %v, want Fenced", err)
 	}
 	if err := u.sweepOne(m, first); err != nil || len(m.started) != 1 {
@@ -258,7 +261,7 @@ func TestStaleFence(t *testing.T) {
 	u.admit(d)
 	for _, fence := range []int64{0, 2} {
 		late := pipeline.Shift{Workshop: pipeline.Workshop{Desk: u.desk()}}
-		if _, err := late.Run(t.Context(), pipeline.Call{State: state(d, fence)}); deploy.KindOf(err) != deploy.Fenced {
+		if _, err := late.Run(t.Context(), pipeline.Call{State: state(d, fence), Execution: d.Execution}); deploy.KindOf(err) != deploy.Fenced {
 			t.Errorf("fence %d of turn 1: %v, want Fenced", fence, err)
 		}
 	}

@@ -43,6 +43,9 @@ func (c *HealthCheck) Run(ctx context.Context, call Call) (*State, error) {
 	if done := d.Stage(name); done != nil && done.End != nil && (st.Back || d.StepsDone > st.Step) {
 		return c.verdict(st, d), earlier(done, d)
 	}
+	if !st.Back && st.Step >= d.Shifted {
+		return nil, deploy.Errorf(deploy.Invalid, "state", "step %d has no traffic yet; %d steps have", st.Step, d.Shifted)
+	}
 	if err := c.stop(st, d); err != nil {
 		return nil, err
 	}

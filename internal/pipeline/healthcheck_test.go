@@ -18,6 +18,7 @@ func checked(t *testing.T, health deploy.Health, good func(probe int) bool) (pro
 	now := begin
 	d := deploy.New(deploy.NewID(now, make([]byte, 5)), deploy.Deploy, "shop", "production", now)
 	d.Status, d.Settings, d.Plan, d.Health = deploy.Running, &deploy.Settings{URL: "https://shop.test"}, deploy.AllAtOnce(), health
+	d.Execution, d.Shifted = executionOf(d.ID), 1
 	c := pipeline.HealthCheck{
 		Desk: pipeline.Desk{Records: &memory{d: d}, Now: func() time.Time { return now }},
 		Probe: func(context.Context, string, deploy.Health) deploy.Check {
@@ -27,7 +28,7 @@ func checked(t *testing.T, health deploy.Health, good func(probe int) bool) (pro
 		Sleep: func(_ context.Context, d time.Duration) { now = now.Add(d) },
 	}
 	for now.Sub(begin) < 10*time.Minute {
-		st, err := c.Run(t.Context(), pipeline.Call{State: state(d, 0)})
+		st, err := c.Run(t.Context(), pipeline.Call{State: state(d, 0), Execution: d.Execution})
 		if err != nil || st.Verdict == deploy.Done {
 			return probes, now.Sub(begin), err
 		}

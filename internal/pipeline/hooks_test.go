@@ -50,7 +50,7 @@ func TestHooksOfARecord(t *testing.T) {
 	s := pipeline.Settle{Workshop: pipeline.Workshop{Desk: u.desk()}, Heads: u.store, Tokens: &u.tokens, Hooks: pipeline.Hooks{Functions: &sent, Events: &sent}}
 	failed, _ := json.Marshal(pipeline.State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Fence: 1,
 		Error: pipeline.Failure{Error: "States.Timeout"}})
-	if _, err := s.Run(t.Context(), pipeline.Call{State: failed}); err != nil {
+	if _, err := s.Run(t.Context(), pipeline.Call{State: failed, Execution: d.Execution}); err != nil {
 		t.Fatal(err)
 	}
 	own := `"deployment":"` + d.ID + `","app":"` + d.App + `","environment":"` + d.Environment + `"`
@@ -82,7 +82,7 @@ func TestHangingHook(t *testing.T) {
 	s := pipeline.Settle{Workshop: pipeline.Workshop{Desk: u.desk()}, Heads: u.store, Tokens: &u.tokens, Hooks: pipeline.Hooks{Functions: hanging{}}}
 	failed, _ := json.Marshal(pipeline.State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Fence: 1,
 		Error: pipeline.Failure{Error: "States.Timeout"}})
-	if _, err := s.Run(ctx, pipeline.Call{State: failed}); err != nil {
+	if _, err := s.Run(ctx, pipeline.Call{State: failed, Execution: d.Execution}); err != nil {
 		t.Fatal(err)
 	}
 	if got := u.record(d); got.Status != deploy.Failed || !strings.Contains(strings.Join(got.Logs, "\n"), "hook on_failure, function pager: failed, which stops nothing") {

@@ -41,7 +41,7 @@ func newJob(t *testing.T, f *folder) *pipeline.Job {
 	t.Helper()
 	config := deploy.DefaultConfig()
 	f.job = deploy.New("deploy-20260101-000000000-aaaaaaaa", deploy.Deploy, "shop", "production", time.Now())
-	f.job.Config, f.job.Settings = &config, &deploy.Settings{}
+	f.job.Config, f.job.Settings, f.job.Execution = &config, &deploy.Settings{}, executionOf(f.job.ID)
 	j := &pipeline.Job{Folder: f}
 	if err := j.Open(t.Context(), f.job.ID, "test"); err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestJobCancelledBeforeItBegins(t *testing.T) {
 	f := &folder{stopped: true}
 	j := newJob(t, f)
 	stage := pipeline.Test{Workshop: pipeline.Workshop{Desk: pipeline.Desk{Records: j, Now: time.Now, Log: slog.New(slog.DiscardHandler)}}}
-	_, err := stage.Run(t.Context(), pipeline.Call{State: []byte(`{"deployment":"` + f.job.ID + `"}`)})
+	_, err := stage.Run(t.Context(), pipeline.Call{State: []byte(`{"deployment":"` + f.job.ID + `"}`), Execution: f.job.Execution})
 	if deploy.KindOf(err) != deploy.Cancelled || f.puts > 0 {
 		t.Errorf("%v, %d results, want Cancelled and none", err, f.puts)
 	}
@@ -165,6 +165,7 @@ func FuzzCollect(f *testing.F) {
 		config.Artifacts = []string{"a"}
 		d := deploy.New("deploy-20260101-000000000-aaaaaaaa", deploy.Deploy, "shop", "production", time.Now())
 		d.Status, d.Config, d.Settings, d.Runner = deploy.Running, &config, &deploy.Settings{}, deploy.RunnerCodeBuild
+		d.Execution = executionOf(d.ID)
 		m := &memory{d: d, there: map[string]int64{"x": 7}}
 		if json.Unmarshal(left, &m.result) != nil {
 			m.result = nil
@@ -179,7 +180,7 @@ func FuzzCollect(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = s.Run(t.Context(), pipeline.Call{State: text})
+		_, err = s.Run(t.Context(), pipeline.Call{State: text, Execution: d.Execution})
 		if err == nil {
 			if cause != "" && !strings.Contains(cause, "SUCCEEDED") || cause == "" && status != "SUCCEEDED" {
 				t.Errorf("%q %q was taken for a success", status, cause)

@@ -51,7 +51,7 @@ func (r *run) late(op string, stage func(pipeline.Workshop, pipeline.Targets) pi
 	s := stage(pipeline.Workshop{Desk: desk}, traffic.NewLambda(client, world.out.Bucket))
 	d, ended := r.record(), make(chan error, 1)
 	go func() {
-		_, err := s.Run(context.WithoutCancel(r.a.t.Context()), pipeline.Call{State: state(d, d.Fence)})
+		_, err := s.Run(context.WithoutCancel(r.a.t.Context()), pipeline.Call{State: state(d, d.Fence), Execution: d.Execution})
 		ended <- err
 	}()
 	select {

@@ -5,6 +5,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -31,11 +32,12 @@ type State struct {
 	Status      deploy.Status  `json:"status"`       // set by Settle
 	Error       Failure        `json:"error"`        // as Catch writes it, or as Settle words it for Fail
 
-	attempt  int       // of the stage at work; 0 until its record says that it began
-	run      string    // of the stage at work, as the script slot names it; "" until it claimed the slot
-	claiming string    // what run will be, once the claim is written
-	emptied  bool      // the stage has emptied the folder for temporary files
-	seen     time.Time // begin of the last read or write of the record that found the slot this run's
+	execution string    // ARN, as the machine says: of the caller
+	attempt   int       // of the stage at work; 0 until its record says that it began
+	run       string    // of the stage at work, as the script slot names it; "" until it claimed the slot
+	claiming  string    // what run will be, once the claim is written
+	emptied   bool      // the stage has emptied the folder for temporary files
+	seen      time.Time // begin of the last read or write of the record that found the slot this run's
 }
 
 // Failure is an error as Step Functions hands it on: its name, and a cause that is text, or JSON from a function.
@@ -47,7 +49,7 @@ type Failure struct {
 // Call is what the machine sends a handler.
 type Call struct {
 	State     json.RawMessage `json:"state"`
-	Execution string          `json:"execution,omitempty"` // ARN; for Prepare, Settle and SettleFailure
+	Execution string          `json:"execution,omitempty"` // ARN
 	StartTime time.Time       `json:"start_time,omitzero"` // the execution's
 	Token     string          `json:"token,omitempty"`     // for Admit
 	Back      bool            `json:"back,omitempty"`      // for CheckRollback: the state can't tell where Rollback died
@@ -90,7 +92,7 @@ func (k *Desk) open(ctx context.Context, call Call) (*State, *deploy.Deployment,
 	if err != nil {
 		return nil, nil, err
 	}
-	return st, d, mine(st, d)
+	return st, d, errors.Join(begun(d), mine(st, d))
 }
 
 // openPlace is open for a stage that looks at the environment too.
@@ -103,7 +105,7 @@ func openPlace(ctx context.Context, heads Heads, call Call) (*State, *deploy.Pla
 	if err != nil {
 		return nil, nil, err
 	}
-	return st, p, mine(st, p.Deployment)
+	return st, p, errors.Join(begun(p.Deployment), mine(st, p.Deployment))
 }
 
 // read takes the state out of a call.
@@ -112,18 +114,46 @@ func read(call Call) (*State, error) {
 	if err := json.Unmarshal(call.State, &st); err != nil {
 		return nil, deploy.Errorf(deploy.Invalid, "state", "%w", err)
 	}
+	st.execution = call.Execution
 	return &st, nil
 }
 
-// mine tells whether the execution that st belongs to may still write to d.
+// begun is the error of a deployment that Prepare has not taken up: no other stage has anything to do with it yet.
+func begun(d *deploy.Deployment) error {
+	if d.Execution != "" {
+		return nil
+	}
+	return deploy.Errorf(deploy.Conflict, "", "deployment %s has no execution yet", d.ID)
+}
+
+// mine returns the error of an execution that may not write to d, or not any more. Of a caller's state only the ids are taken for true, and
+// these have to be the record's: its environment, its execution, its turn.
 func mine(st *State, d *deploy.Deployment) error {
+	if err := checkIDs(st, d); err != nil {
+		return err
+	}
 	switch {
+	case d.Execution != "" && d.Execution != st.execution:
+		return lost(d)
 	case d.Status.Ended():
 		return deploy.Errorf(deploy.Fenced, "", "deployment %s has ended: %s", d.ID, d.Status)
 	case d.Fence != st.Fence:
 		return deploy.Errorf(deploy.Fenced, "", "deployment %s has turn %d by now, not %d", d.ID, d.Fence, st.Fence)
 	}
 	return nil
+}
+
+// checkIDs returns the error of a state whose app, environment or action are not the deployment's. A state from before Prepare, and a
+// build's, has none of them.
+func checkIDs(st *State, d *deploy.Deployment) error {
+	if st.App == "" && st.Environment == "" && st.Action == "" {
+		return nil
+	}
+	if st.App == d.App && st.Environment == d.Environment && st.Action == d.Action {
+		return nil
+	}
+	return deploy.Errorf(deploy.Invalid, "state", "%q in environment %q of app %q is not what deployment %s is: %s in %s of %s",
+		st.Action, st.Environment, st.App, d.ID, d.Action, d.Environment, d.App)
 }
 
 // lost is the error of an execution whose deployment was given another one.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -165,12 +166,12 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Runner: d.Runner}
+	st := &State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Runner: d.Runner, execution: call.Execution}
 	s := d.Stage("prepare")
 	if s != nil && s.End != nil && d.Execution == call.Execution {
 		return st, earlier(s, d)
 	}
-	if err := errors.Join(mine(st, d), theirs(d, call.Execution), cancelled(d)); err != nil {
+	if err := cmp.Or(theirs(d, call.Execution), mine(st, d), cancelled(d)); err != nil {
 		return nil, err
 	}
 	e := ended{name: "prepare", start: p.Now()}
@@ -178,6 +179,7 @@ func (p *Prepare) Run(ctx context.Context, call Call) (*State, error) {
 		e.attempt = s.Attempt
 	}
 	e.open = func(d *deploy.Deployment) error { return p.started(d, call.Execution, e.start) }
+	d.Execution = call.Execution // as e.open writes it: a build compares it too
 	e.done, e.err = p.prepare(ctx, d)
 	if deploy.KindOf(e.err) == deploy.Unfetched {
 		return nil, errors.Join(p.wait(ctx, st, d, e), e.err)

@@ -264,7 +264,7 @@ func (l *line) begin(action deploy.Action) *deploy.Deployment {
 	l.serial++
 	l.clock = l.clock.Add(time.Second)
 	d := deploy.New(deploy.NewID(l.clock, []byte{0, 0, 0, 0, l.serial}), action, "shop", l.name, l.clock)
-	d.Status, d.Plan = deploy.Running, deploy.AllAtOnce()
+	d.Status, d.Plan, d.Execution = deploy.Running, deploy.AllAtOnce(), executionOf(d.ID)
 	d.Settings = &deploy.Settings{Target: l.target, URL: "http://127.0.0.1:1"}
 	d.Health = deploy.Health{Path: "/health", TimeoutSeconds: 2, Successes: 1}
 	err := l.store.Change(l.t.Context(), "shop", l.name, func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
@@ -345,7 +345,7 @@ func (l *line) goBack(to string) (*deploy.Deployment, error) {
 
 // run runs a stage, and hands its state or its error on as the machine does.
 func (l *line) run(stage pipeline.Stage, st *pipeline.State) error {
-	next, err := stage.Run(l.t.Context(), pipeline.Call{State: encoded(st)})
+	next, err := stage.Run(l.t.Context(), pipeline.Call{State: encoded(st), Execution: executionOf(st.Deployment)})
 	if err != nil {
 		st.Error = pipeline.Failure{Error: string(deploy.KindOf(err)), Cause: err.Error()}
 		l.note("  %T: %v", stage, err)

@@ -71,7 +71,11 @@ func (s *Settle) find(ctx context.Context, call Call) (*State, *deploy.Place, er
 	case err != nil:
 		return nil, nil, err
 	}
-	if d := at.Deployment; call.Execution != "" && d.Execution != "" && d.Execution != call.Execution {
+	d := at.Deployment
+	if err := checkIDs(&st, d); err != nil {
+		return nil, nil, err
+	}
+	if d.Execution != "" && d.Execution != call.Execution {
 		if st.Error.Error == "" {
 			return nil, nil, lost(d)
 		}
@@ -79,7 +83,7 @@ func (s *Settle) find(ctx context.Context, call Call) (*State, *deploy.Place, er
 		st.Status, st.Error = deploy.Failed, Failure{string(kind), cause}
 		return &st, nil, nil
 	}
-	st.Fence = at.Deployment.Fence
+	st.execution, st.Fence = call.Execution, d.Fence
 	return &st, at, nil
 }
 

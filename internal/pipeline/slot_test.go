@@ -128,7 +128,7 @@ func newScene(t *testing.T, scripts deploy.Scripts) *scene {
 	d.Config, d.Source, d.Fence, d.Release, d.Plan = &config, &deploy.Bundle{Key: "k"}, 1, &deploy.Release{}, deploy.AllAtOnce()
 	d.Variables = map[string]string{"SERVE": s.dir} // for tests, which get no environment's
 	d.Settings = &deploy.Settings{Target: deploy.Target{Type: deploy.TargetScript}, Variables: d.Variables}
-	d.Status = deploy.Running
+	d.Status, d.Execution = deploy.Running, executionOf(d.ID)
 	d.Begin("admit", now)
 	d.Finish("admit", deploy.Passed, now)
 	s.d = *d
@@ -158,7 +158,7 @@ func (s *scene) run(stage pipeline.Stage) <-chan error {
 func (s *scene) runAfter(stage pipeline.Stage, failed pipeline.Failure) <-chan error {
 	d, _ := (&seat{oneRecord: s.oneRecord}).Deployment(s.t.Context(), "")
 	text, _ := json.Marshal(pipeline.State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Fence: d.Fence, Error: failed})
-	call, ended := pipeline.Call{State: text}, make(chan error, 1)
+	call, ended := pipeline.Call{State: text, Execution: d.Execution}, make(chan error, 1)
 	go func() {
 		_, err := stage.Run(s.t.Context(), call)
 		ended <- err
