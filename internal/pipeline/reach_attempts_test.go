@@ -70,7 +70,8 @@ var secretThings = map[string]string{
 func flagText(app, environment string) string { return "flag-of-" + app + "-" + environment }
 
 // place is a deployment, and what belongs to it.
-type place struct{ App, Environment, Commit, Deployment, Artifact string }
+// Key is the id of an evaluation key of the environment.
+type place struct{ App, Environment, Commit, Deployment, Artifact, Key string }
 
 // facts are what a person knows. A committer's scripts get them as JSON.
 type facts struct {
@@ -535,7 +536,13 @@ func (f *facts) keys(p place) []trial {
 	create := func(ctx context.Context, c *caller) (bool, error) {
 		return done(c.ask(ctx, "POST", f.API+path, map[string]any{"name": "reach"}, nil))
 	}
-	return append(f.get(path), trial{adds, way("POST", path), create})
+	revoke := func(ctx context.Context, c *caller) (bool, error) {
+		return done(c.ask(ctx, "DELETE", f.API+path+"/"+p.Key, nil, nil))
+	}
+
+	return append(f.get(path),
+		trial{adds, way("POST", path), create},
+		trial{changes, way("DELETE", path+"/KEY"), revoke})
 }
 
 // settings tries an app's settings. Who may read them, writes what was read.

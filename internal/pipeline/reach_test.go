@@ -145,7 +145,8 @@ type reachWorld struct {
 	before  map[string]*deploy.Deployment
 	this    map[string]*deploy.Deployment
 	markers map[string]string
-	jobRole string // of builds' sessions
+	keys    map[string]string // ids of evaluation keys, by APP/ENVIRONMENT
+	jobRole string            // of builds' sessions
 }
 
 func newReachWorld(t *testing.T, a *app) *reachWorld {
@@ -157,6 +158,7 @@ func newReachWorld(t *testing.T, a *app) *reachWorld {
 		before:  map[string]*deploy.Deployment{},
 		this:    map[string]*deploy.Deployment{},
 		markers: map[string]string{},
+		keys:    map[string]string{},
 	}
 	for _, name := range []string{thisSecret, otherEnvironmentSecret, otherAppSecret, ownSecret, bundleText} {
 		s.markers[name] = name + "-" + randomText() + randomText()
@@ -220,6 +222,7 @@ func (s *reachWorld) settle(name string, a *app) {
 			"defaultVariant": "on",
 		}
 		s.root("PUT", "/v1/apps/"+a.name+"/environments/"+environment+"/flags/reach", definition)
+		s.addKey(a.name, environment)
 	}
 	before := a.deploy(a.commit("before", config())).wants(deploy.Success)
 	this := before
@@ -229,6 +232,20 @@ func (s *reachWorld) settle(name string, a *app) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before[name], s.this[name] = before, this
+}
+
+// addKey makes the evaluation key that persons try to revoke.
+func (s *reachWorld) addKey(app, environment string) {
+	path := "/v1/apps/" + app + "/environments/" + environment + "/evaluation-keys"
+	made := s.root("POST", path, map[string]any{"name": "to-revoke"})
+	id, _ := made["id"].(string)
+	if id == "" {
+		s.t.Errorf("POST %s: the answer has no id", path)
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys[app+"/"+environment] = id
 }
 
 func (s *reachWorld) secretOf(name, environment string) string {
@@ -288,6 +305,7 @@ func (s *reachWorld) facts(person string) facts {
 			Commit:      d.CommitSHA,
 			Deployment:  d.ID,
 			Artifact:    artifact(d),
+			Key:         s.keys[a.name+"/"+environment],
 		}
 	}
 	return facts{
