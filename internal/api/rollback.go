@@ -70,9 +70,15 @@ func (c *Control) rolledBack(ctx context.Context, app, environment, to string) (
 		return nil, err
 	}
 	switch {
+	case to != "" && h.Dirty:
+		// Repairing by another release is a right of its own, which the route of rollbacks does not give.
+		if _, err := c.named(ctx, h, to); err != nil {
+			return nil, err
+		}
+		return nil, deploy.RollbackToRefused(environment, h.Holder.Deployment, to)
 	case to != "":
 		return c.rollBackTo(ctx, h, to, settings.Target)
-	case h.Dirty:
+	case h.Dirty: // the same way back again, as repairAgain
 		d, err := c.dirtyHolder(ctx, h, "")
 		if err != nil {
 			return nil, err

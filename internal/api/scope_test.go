@@ -170,3 +170,32 @@ func TestRestoreOfAnother(t *testing.T) {
 		}
 	}
 }
+
+// TestRollbackToInDirtyEnvironment: the route of rollbacks restores no release that the caller names while the environment is dirty; that
+// is a repair's, which has a permission of its own.
+func TestRollbackToInDirtyEnvironment(t *testing.T) {
+	const older = "deploy-20261122-113000000-gggggggg"
+	c := world(t)
+	c.Put(&deploy.Deployment{ID: older, App: "shop", Environment: "staging", Action: deploy.Deploy, Status: deploy.Success, StartTime: c.Now(),
+		CommitSHA: commit(2), Release: &deploy.Release{App: "shop", CommitSHA: commit(2)}})
+	h := served(t, c.Control(quiet()))
+	const rollback = "POST /v1/apps/shop/environments/staging/rollback"
+
+	w := ask(h, rollback, `{"to":"`+older+`"}`)
+	if said := w.Body.String(); w.Code != http.StatusConflict || !strings.Contains(said, `"field":"to"`) || !strings.Contains(said, "/repair/to") ||
+		!strings.Contains(said, "slipway repair "+dirty+" --to "+older) {
+		t.Errorf("a rollback to a named release: %d %s", w.Code, said)
+	}
+	if w := ask(h, rollback, `{"to":"`+absent+`"}`); w.Code != http.StatusNotFound {
+		t.Errorf("a rollback to a deployment that isn't there: %d %s", w.Code, w.Body)
+	}
+
+	again := read[deploy.Deployment](t, ask(h, rollback, ""))
+	if again.RollbackFrom != dirty || again.RollbackTo != "" || again.Repairing != nil {
+		t.Errorf("the same way back again is %+v", again)
+	}
+	to := read[deploy.Deployment](t, ask(h, "POST /v1/deployments/"+dirty+"/repair/to", `{"to":"`+older+`","why":"x"}`))
+	if to.RollbackTo != older || to.Repairing == nil || to.Repairing.Of != dirty {
+		t.Errorf("the repair is %+v", to)
+	}
+}

@@ -36,6 +36,14 @@ func RepairCommands(id string) string {
 		"or slipway deploy --repairs %[1]s --why REASON", id)
 }
 
+// RollbackToRefused returns the error of a rollback that names a release while its environment is dirty since another deployment. Only
+// a repair may name one there: that is a permission of its own.
+func RollbackToRefused(environment, dirty, to string) error {
+	return &Error{Kind: Conflict, Field: "to", Err: fmt.Errorf("%[1]s is dirty since %[2]s, and only a repair may name the release to restore; want "+
+		"slipway repair %[2]s --to %[3]s --why REASON (POST …/deployments/%[2]s/repair/to), or no to, which runs the same way back again",
+		environment, dirty, to)}
+}
+
 // SkipsScripts reports whether the way back runs no script and no hook of the commit that it undoes.
 func (d *Deployment) SkipsScripts() bool {
 	return d.Repairing != nil && (d.Repairing.SkipScripts || d.Repairing.Declared)

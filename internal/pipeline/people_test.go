@@ -319,6 +319,51 @@ func TestPermissionsOfPeople(t *testing.T) {
 	if err != nil || len(changed) != 1 {
 		t.Errorf("the tries left %d deployments, %v", len(changed), err)
 	}
+	t.Run("a dirty environment", func(t *testing.T) { repairsOfPeople(t, shop, ended, all) })
+}
+
+// repairsOfPeople tries the ways out of production while it really is dirty. The way back leads to another release than the first.
+func repairsOfPeople(t *testing.T, shop *app, first string, all map[string]person) {
+	shop.t = t
+	_, dirty := shop.makesDirty()
+	production := "/v1/apps/" + shop.name + "/environments/production"
+	at := production + "/deployments/" + dirty.ID
+	to := fmt.Sprintf(`{"why":"x","to":%q}`, first)
+
+	for _, role := range []string{"Viewer", "Developer", "Deployer"} {
+		for way, body := range map[string]string{"/to": to, "/skip-scripts": to, "/declare": `{"why":"x"}`, "/deployment": `{"why":"x","commit_sha":"` + dirty.CommitSHA + `"}`} {
+			if status, answer := all[role].ask(t, "POST", at+"/repair"+way, body); status != http.StatusForbidden {
+				t.Errorf("%s: repair%s: %d %s", role, way, status, answer)
+			}
+		}
+	}
+	rollback := fmt.Sprintf(`{"to":%q}`, first)
+	if status, answer := all["Deployer"].ask(t, "POST", production+"/rollback", rollback); status != http.StatusConflict || !strings.Contains(answer, "repair/to") {
+		t.Errorf("a rollback to another release: %d %s", status, answer)
+	}
+	if h := shop.head("production"); !h.DirtyBy(dirty.ID) {
+		t.Fatalf("the tries left %+v", h)
+	}
+
+	// Who may run the way back again leaves it as it is here: the script fails each time. Another release ends it, by the right to that.
+	for _, step := range []struct {
+		role, path, body string
+		status           deploy.Status
+	}{
+		{"Deployer", production + "/rollback", "", deploy.Failed},
+		{"Deployer", at + "/repair", `{"why":"x"}`, deploy.Failed},
+		{"Operator", at + "/repair/skip-scripts", to, deploy.Success},
+	} {
+		status, answer := all[step.role].ask(t, "POST", step.path, step.body)
+		var d deploy.Deployment
+		if err := json.Unmarshal([]byte(answer), &d); err != nil || status != http.StatusAccepted {
+			t.Fatalf("%s: %s: %d %s", step.role, step.path, status, answer)
+		}
+		done := (&run{a: shop, id: d.ID, arn: d.Execution}).wants(step.status)
+		if dirty := step.status != deploy.Success; done.Dirty != dirty || shop.head("production").Dirty != dirty {
+			t.Errorf("%s: %s: dirty %v, want %v", step.role, step.path, done.Dirty, dirty)
+		}
+	}
 }
 
 // TestPeopleAtWork: each role can do its work from end to end, and no spelling of a path leads out of it.

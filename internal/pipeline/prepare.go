@@ -115,8 +115,10 @@ func (in *Input) validateRepair() error {
 		return deploy.FieldErrorf("repairs", "%q is not a deployment's id", deploy.Cut(in.Repairs, 80))
 	case in.Repairs != "" || in.SkipScripts || in.Declare:
 		return deploy.CheckWhy(in.Why)
+	case in.Why != "" && in.To == "":
+		return deploy.FieldErrorf("why", "is the reason for repairs, skip_scripts, declare_repaired or to; want one of them")
 	case in.Why != "":
-		return deploy.FieldErrorf("why", "is the reason for repairs, skip_scripts or declare_repaired; want one of them")
+		return deploy.CheckWhy(in.Why)
 	}
 	return nil
 }

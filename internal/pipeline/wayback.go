@@ -49,11 +49,15 @@ func (w *wayBack) publishedAs(v deploy.FunctionVersion) {
 }
 
 // findWayBack resolves a rollback against what its environment is now. Conflict where there is nothing to undo, nothing to go back
-// to, nothing that would change, or where the environment has moved on since the rollback was asked for.
+// to, nothing that would change, or where the environment has moved on since the rollback was asked for; in a dirty environment also where
+// a release is named and the caller asked for no repair, which is a right of its own.
 func findWayBack(ctx context.Context, records Records, h *deploy.Head, d *deploy.Deployment) (*wayBack, error) {
 	dirty := d.Repairs
 	if dirty == "" && h.Dirty {
 		dirty = h.Holder.Deployment
+	}
+	if dirty != "" && d.RollbackTo != "" && d.Repairing == nil {
+		return nil, deploy.RollbackToRefused(d.Environment, dirty, d.RollbackTo)
 	}
 	fromID := dirty
 	if fromID == "" && h.Live != nil {

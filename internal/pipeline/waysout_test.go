@@ -752,7 +752,7 @@ func (m *mill) happens(random *rand.Rand) {
 	case n < 14:
 		ids := slices.Sorted(maps.Keys(m.store.records))
 		if len(ids) > 0 {
-			m.rollback(map[string]any{"to": ids[random.IntN(len(ids))]})
+			m.restores(ids[random.IntN(len(ids))], random.IntN(2) == 0)
 		}
 	case n < 18:
 		if m.head().Dirty {
@@ -768,6 +768,42 @@ func (m *mill) happens(random *rand.Rand) {
 		m.app.Environments = map[string]deploy.Settings{"other": {}}
 		m.deploy(letter)
 		m.apply()
+	}
+}
+
+// restores asks for a rollback to a named release. In a dirty environment only a repair, which has a reason, changes anything.
+func (m *mill) restores(id string, repairs bool) {
+	m.t.Helper()
+	input := map[string]any{"to": id}
+	if repairs {
+		input["why"] = "test"
+	}
+	wasDirty := m.head().Dirty
+	d := m.rollback(input)
+	if wasDirty && !repairs && (!m.head().Dirty || d != nil && d.Changed != nil) {
+		m.t.Fatalf("a rollback to %s went out of a dirty environment\n%s", id, m.script.String())
+	}
+}
+
+// TestRollbackToHasTurnInDirt: a rollback to a named release was let in before the environment became dirty, and has its turn after. It
+// changes nothing, and gives the dirt back.
+func TestRollbackToHasTurnInDirt(t *testing.T) {
+	t.Parallel()
+	m := newMill(t, deploy.TargetLambda)
+	zero := m.deploy('c')
+	badRelease(rollbackScript)(m)
+	dirty := m.head().Holder.Deployment
+
+	d, err := m.goBack(zero.ID)
+	if deploy.KindOf(err) != deploy.Conflict || !strings.Contains(fmt.Sprint(err), "slipway repair "+dirty+" --to "+zero.ID) || d.Changed != nil {
+		t.Errorf("%v, changed %v\n%s", err, d.Changed, m.script.String())
+	}
+	if h := m.head(); !h.DirtyBy(dirty) {
+		t.Errorf("the head is %+v, want dirty since %s\n%s", h, dirty, m.script.String())
+	}
+	m.set()
+	if m.restores(zero.ID, true); m.head().Dirty {
+		t.Errorf("the repair by the same release\n%s", m.script.String())
 	}
 }
 
