@@ -71,9 +71,13 @@ func (p *program) read(file string) ([]byte, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(p.dir, path)
 	}
-	text, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
 		err = fmt.Errorf("%s: %w", file, failed.Err)
 	}
-	return text, err
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAtMost(f, file, maxNamedFile) // it may be a pipe
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,23 +53,50 @@ func (p *program) find(ctx context.Context) (*place, error) {
 		return nil, err
 	}
 	for _, name := range []string{"SLIPWAY_API", "AWS_ENDPOINT_URL"} {
-		if text := vars[name]; text != "" && !loopback(text) {
-			return nil, fmt.Errorf("%s: %s is %q; want a URL of this machine, as http://127.0.0.1:4566: such a file may come with any repository. "+
-				"Another API is named by SLIPWAY_API in the environment", path, name, text)
+		if err := checkLocal(name, vars[name]); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	for _, name := range []string{"AWS_PROFILE", "AWS_ACCESS_KEY_ID"} {
-		if text := p.env(name); text != "" && text != vars[name] {
-			fmt.Fprintf(p.err, "slipway: note: this is the local cloud of %s; %s doesn't count, because SLIPWAY_API is not set\n", path, name)
-			break
-		}
+	if own := p.ownCredentials(vars); own != "" {
+		fmt.Fprintf(p.err, "slipway: note: this is the local cloud of %s; %s doesn't count, because SLIPWAY_API is not set\n", path, own)
 	}
-	cfg := aws.Config{Region: vars["AWS_REGION"],
+	endpoint := vars["AWS_ENDPOINT_URL"]
+	cfg := aws.Config{Region: vars["AWS_REGION"], BaseEndpoint: &endpoint,
 		Credentials: credentials.NewStaticCredentialsProvider(vars["AWS_ACCESS_KEY_ID"], vars["AWS_SECRET_ACCESS_KEY"], vars["AWS_SESSION_TOKEN"])}
-	if endpoint := vars["AWS_ENDPOINT_URL"]; endpoint != "" {
-		cfg.BaseEndpoint = &endpoint
-	}
 	return newPlace(vars["SLIPWAY_API"], path, cfg)
+}
+
+// checkLocal checks an address of a local.env, which may come with any repository: without one, or with another's, requests would leave
+// this machine.
+func checkLocal(name, text string) error {
+	switch {
+	case text == "":
+		return fmt.Errorf("%s is missing; want a URL of this machine, as http://127.0.0.1:4566. make up writes this file", name)
+	case !loopback(text):
+		return fmt.Errorf("%s is %q; want a URL of this machine, as http://127.0.0.1:4566: such a file may come with any repository. "+
+			"Another API is named by SLIPWAY_API in the environment", name, text)
+	}
+	return nil
+}
+
+// ownCredentials names where the caller has credentials that a local cloud's take the place of; "" where there are none.
+func (p *program) ownCredentials(local map[string]string) string {
+	for _, name := range []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
+		if text := p.env(name); text != "" && text != local[name] {
+			return name
+		}
+	}
+	home := cmp.Or(p.env("HOME"), p.env("USERPROFILE"))
+	for _, path := range []string{
+		cmp.Or(p.env("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(home, ".aws", "credentials")),
+		cmp.Or(p.env("AWS_CONFIG_FILE"), filepath.Join(home, ".aws", "config")),
+	} {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+			return path
+		}
+	}
+	return ""
 }
 
 // loopback reports whether a URL's host is this machine.
@@ -157,17 +186,25 @@ func (p *program) findLocal() (string, map[string]string, error) {
 	return "", nil, fmt.Errorf("SLIPWAY_API is not set, and there is no %s here or above: run make up, or set SLIPWAY_API to the stack's output Api", localEnv)
 }
 
-// readLocal reads a folder's local.env; the path is "" where there is none.
+// readLocal reads a folder's local.env; the path is "" where there is none. It decides where requests go, and may lie in a folder that
+// others can write to, so it has to be the caller's own.
 func readLocal(dir string) (string, map[string]string, error) {
 	path := filepath.Join(dir, localEnv)
-	f, err := os.Open(path)
+	f, info, err := openRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil, nil
 	} else if err != nil {
 		return path, nil, err
 	}
 	defer f.Close()
-	vars, err := parseEnv(f)
+	if err := checkOwner(info); err != nil {
+		return path, nil, fmt.Errorf("%s: %w; want a file of your own that nobody else may write, as make up makes it, or SLIPWAY_API in the environment", path, err)
+	}
+	text, err := readAtMost(f, path, maxAppFile)
+	if err != nil {
+		return path, nil, err
+	}
+	vars, err := parseEnv(bytes.NewReader(text))
 	if err != nil {
 		return path, nil, fmt.Errorf("%s: %w", path, err)
 	}

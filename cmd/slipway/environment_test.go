@@ -49,13 +49,57 @@ func TestLocalBesideProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(root, localEnv)
-	if err := os.WriteFile(path, []byte("export SLIPWAY_API=http://127.0.0.1:1/a/\nexport AWS_REGION=eu-west-1\n"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("export SLIPWAY_API=http://127.0.0.1:1/a/\nexport AWS_ENDPOINT_URL=http://127.0.0.1:1\nexport AWS_REGION=eu-west-1\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	p := &program{env: func(string) string { return "" }, dir: elsewhere, executable: filepath.Join(root, "bin", "slipway")}
 	at, err := p.find(t.Context())
 	if err != nil || at.from != path || at.api.String() != "http://127.0.0.1:1/a" || at.aws.Region != "eu-west-1" {
 		t.Errorf("%+v, %v", at, err)
+	}
+}
+
+// TestOwnCredentialsAreNamed: where a local cloud's credentials take the place of the caller's own, wherever those are, a note says so.
+func TestOwnCredentialsAreNamed(t *testing.T) {
+	home := t.TempDir()
+	for _, name := range []string{"credentials", "config"} {
+		writeFile(t, filepath.Join(home, name, ".aws", name), "[default]\n")
+	}
+	writeFile(t, filepath.Join(home, "empty", ".aws", "credentials"), "")
+	writeFile(t, filepath.Join(home, "mine"), "[default]\n")
+
+	local := map[string]string{"AWS_ACCESS_KEY_ID": "local"}
+	for _, c := range []struct{ name, value, want string }{
+		{"AWS_PROFILE", "work", "AWS_PROFILE"},
+		{"AWS_DEFAULT_PROFILE", "work", "AWS_DEFAULT_PROFILE"},
+		{"AWS_ACCESS_KEY_ID", "AKIA", "AWS_ACCESS_KEY_ID"},
+		{"AWS_ACCESS_KEY_ID", "local", ""},
+		{"AWS_WEB_IDENTITY_TOKEN_FILE", "/token", "AWS_WEB_IDENTITY_TOKEN_FILE"},
+		{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"},
+		{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1", "AWS_CONTAINER_CREDENTIALS_FULL_URI"},
+		{"AWS_SHARED_CREDENTIALS_FILE", filepath.Join(home, "mine"), filepath.Join(home, "mine")},
+		{"AWS_SHARED_CREDENTIALS_FILE", os.DevNull, ""},
+		{"HOME", filepath.Join(home, "credentials"), filepath.Join(home, "credentials", ".aws", "credentials")},
+		{"HOME", filepath.Join(home, "config"), filepath.Join(home, "config", ".aws", "config")},
+		{"HOME", filepath.Join(home, "empty"), ""},
+		{"HOME", home, ""},
+	} {
+		p := &program{env: func(name string) string {
+			return map[string]string{c.name: c.value}[name]
+		}, dir: home}
+		if got := p.ownCredentials(local); got != c.want {
+			t.Errorf("%s=%s: %q, want %q", c.name, c.value, got, c.want)
+		}
+	}
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

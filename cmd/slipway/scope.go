@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -93,11 +94,16 @@ func (c *client) scopeOf(ctx context.Context, o scopeOptions, id string) (scope,
 	return s.of(d), nil
 }
 
-// findApp reads the name in the first app.yaml here or above, within the repository. One that can't be read names nothing.
+// findApp reads the name in the first app.yaml here or above, within the repository. One that can't be read, or is
+// no regular file, names nothing.
 func (p *program) findApp() (name, file string) {
 	for dir := p.dir; ; dir = filepath.Dir(dir) {
 		path := filepath.Join(dir, config.AppFile)
-		if text, err := os.ReadFile(path); err == nil {
+		text, err := readRegular(path, maxAppFile)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", ""
+		}
+		if err == nil {
 			a, err := config.ParseApp(text)
 			if err != nil {
 				return "", ""

@@ -124,7 +124,8 @@ func (g git) run(args ...string) (string, error) {
 // stream runs git with no shell between.
 func (g git) stream(w io.Writer, args ...string) error {
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(g.ctx, "git", args...)
+	// A folder of a repository may be made to look like a bare repository, whose settings run commands. One counts where GIT_DIR names it.
+	cmd := exec.CommandContext(g.ctx, "git", append([]string{"-c", "safe.bareRepository=explicit"}, args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = g.dir, w, &stderr
 	cmd.WaitDelay = 2 * time.Second // for filters that git started
 	err := cmd.Run()

@@ -59,6 +59,28 @@ func (r repository) commit(subject string) string {
 	return r.git("rev-parse", "HEAD")
 }
 
+// TestPackTakesNoFolderForBareRepository: a folder that holds a bare repository may have come with a repository, settings and all. It
+// counts where the caller names it.
+func TestPackTakesNoFolderForBareRepository(t *testing.T) {
+	r := newRepository(t)
+	r.write("slipway.yaml", "one")
+	sha := r.commit("one")
+	r.git("clone", "--quiet", "--bare", ".", "site")
+	bare := filepath.Join(r.dir, "site")
+
+	_, err := source.Pack(t.Context(), bare, "", io.Discard)
+	if deploy.KindOf(err) != deploy.Invalid || !strings.Contains(err.Error(), "safe.bareRepository") {
+		t.Errorf("Pack in a bare repository: %v", err)
+	}
+	if _, _, err := source.Resolve(t.Context(), bare, ""); deploy.KindOf(err) != deploy.Invalid {
+		t.Errorf("Resolve in a bare repository: %v", err)
+	}
+	t.Setenv("GIT_DIR", bare)
+	if c, err := source.Pack(t.Context(), bare, "", io.Discard); err != nil || c.SHA != sha {
+		t.Errorf("with GIT_DIR: %+v, %v", c, err)
+	}
+}
+
 func TestPack(t *testing.T) {
 	r := newRepository(t)
 	r.write("slipway.yaml", "one")
@@ -83,7 +105,6 @@ func TestPack(t *testing.T) {
 		"a tag":         {r.dir, "v1", source.Commit{SHA: first, Subject: `first: it's "quoted"`}, "one"},
 		"an id":         {r.dir, first[:8], source.Commit{SHA: first, Subject: `first: it's "quoted"`}, "one"},
 		"an ancestor":   {r.dir, "HEAD~1", source.Commit{SHA: first, Subject: `first: it's "quoted"`}, "one"},
-		"inside .git":   {filepath.Join(r.dir, ".git"), "main", source.Commit{SHA: second, Branch: "main", Subject: "second"}, "two"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var packed bytes.Buffer
