@@ -21,6 +21,7 @@ var unneeded = []struct{ who, action, resource, why string }{
 	{"slipway-*", "sqs:SendMessage", "*", "Lambda sends what the function failed at to its destination, by the function's role"},
 	{"slipway-notify", "dynamodb:*", "*/stream/*", "Lambda reads the table's stream by the function's role"},
 	{"slipway-codepipeline", "codepipeline:PutJob*", "*", "tests answer to a server of their own, since the local cloud has no CodePipeline"},
+	{"slipway-webhook", "secretsmanager:GetSecretValue", "*:secret:slipway-own/github-webhook", "the name of a secret that is not there; a test of internal/local asks without one"},
 	{"slipway-fetch", "codecommit:GitPull", "*", "tests fetch from a server of their own, since the local cloud has no CodeCommit"},
 	{"slipway-settle", "lambda:GetFunctionConfiguration", "*:function:slipway-shop", "Settle reads versions alone, by a qualifier: AWS names the function as what that action is judged on"},
 	{"slipway-*", "s3:GetObject", "*/fetched/*", "any stage's script may be of a commit that Slipway fetched"},

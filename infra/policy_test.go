@@ -35,7 +35,7 @@ var named = regexp.MustCompile(`^(` + strings.Join([]string{
 	here("ssm", `parameter/slipway-own/\*`),                                                                            // what they put there for Slipway itself
 	here("secretsmanager", `secret:slipway-own/\*`),                                                                    // the same
 	here("codecommit", `[A-Za-z0-9_.-]+`),                                                                              // one repository
-	here("secretsmanager", `secret:slipway-own/github-webhook-\?{6}`),                                                  // whose end is Secrets Manager's own
+	here("secretsmanager", `secret:slipway-own/github-webhook(-\?{6})?`),                                                  // whose end is Secrets Manager's own
 	`\$\{DataDeployments[A-F0-9]+\.Arn\}/stream/\*`,                                                                    // the table's streams
 	here("sns", `[A-Za-z0-9_-]+`),                                                                                      // one topic
 	here("sqs", `slipway-dead-(events|notifications)`),                                                                 //
@@ -186,7 +186,7 @@ func TestSecretsOfSlipwaysOwn(t *testing.T) {
 	}
 	scripts := "build buildsession deploy rollback settle shift test"
 	for name, who := range map[string]string{"parameter/slipway/*": scripts, "slipway/*": scripts,
-		"parameter/slipway-own/*": "fetch notify", "slipway-own/*": "fetch notify", "slipway-own/github-webhook-??????": "webhook"} {
+		"parameter/slipway-own/*": "fetch notify", "slipway-own/*": "fetch notify", "slipway-own/github-webhook-??????": "webhook", "slipway-own/github-webhook": "webhook"} {
 		slices.Sort(got[name])
 		if strings.Join(got[name], " ") != who {
 			t.Errorf("%s: %v may read it, want %s", name, got[name], who)

@@ -49,7 +49,7 @@ func (a *alarms) tooLarge() {
 }
 
 // mayHear is what the webhook takes: its own secret, and launching. Secrets Manager ends a secret's ARN with six
-// characters of its own.
+// characters of its own, and a secret that is not there yet has none: without the second name that would be refused, not missing.
 func mayHear(r *resources) []awsiam.PolicyStatement {
-	return append(r.launching(), allow(arns(r.stack, "secretsmanager", "secret:"+webhookSecret+"-??????"), "secretsmanager:GetSecretValue"))
+	return append(r.launching(), allow(arns(r.stack, "secretsmanager", "secret:"+webhookSecret+"-??????", "secret:"+webhookSecret), "secretsmanager:GetSecretValue"))
 }

@@ -218,6 +218,8 @@ func (h Hook) validate(field string) error {
 		return FieldErrorf(field+".event", "%q is the name of an event of Slipway's own, which a commit may not send; want another", h.Event)
 	case len(h.Event) > 128:
 		return FieldErrorf(field+".event", "%d bytes; want at most 128, EventBridge's bound on a detail-type", len(h.Event))
+	case strings.ContainsFunc(h.Event, unicode.IsControl):
+		return FieldErrorf(field+".event", "%q holds control characters; want none", h.Event)
 	case len(h.Script) > MaxScript || strings.ContainsRune(h.Script, 0):
 		return FieldErrorf(field+".script", "%d bytes; want at most %d, and no zero byte", len(h.Script), MaxScript)
 	}

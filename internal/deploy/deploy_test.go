@@ -258,6 +258,7 @@ func TestConfigValidation(t *testing.T) {
 		{"health_check_timeout", func(c *deploy.Config) { c.HealthCheckTimeout = 0 }},
 		{"health_check_timeout", func(c *deploy.Config) { c.HealthCheckTimeout = 901 }},
 		{"health_check_successes", func(c *deploy.Config) { c.HealthyCount = 0 }},
+		{"hooks.post_deploy[0].event", func(c *deploy.Config) { c.Hooks.PostDeploy = []deploy.Hook{{Event: "a\x1b[31mb"}} }},
 		{"hooks.on_failure[0]", func(c *deploy.Config) { c.Hooks.OnFailure = []deploy.Hook{{}} }},
 		{"hooks.pre_deploy[0]", func(c *deploy.Config) { c.Hooks.PreDeploy = []deploy.Hook{{Script: "a", Event: "b"}} }},
 		{"hooks.post_deploy[0].function", func(c *deploy.Config) { c.Hooks.PostDeploy = []deploy.Hook{{Function: "a:b"}} }},

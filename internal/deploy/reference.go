@@ -12,7 +12,8 @@ const (
 	OwnSecrets    = "slipway-own/"
 )
 
-// SharedSecrets is the part of each folder that all apps may name. No app may be called so.
+// SharedSecrets is the part of the scripts' folder that all apps may name. No app may be called so. What Slipway logs in with has no such
+// part: an app's settings also choose the server that gets it.
 const SharedSecrets = "shared"
 
 // The marks of a value that refers to a secret.
@@ -30,8 +31,8 @@ type Reference struct {
 }
 
 // ParseReference reads a value of an app that may refer to a secret below a folder: ssm:NAME or secretsmanager:NAME. NAME is below the
-// folder and the app's name. It may be a full name instead, which begins with the folder and goes on with the app's name or with
-// shared. So no app can name another app's secrets. isReference is false for any other value. The error is Invalid.
+// folder and the app's name. It may be a full name instead, which begins with the folder and goes on with the app's name or, of
+// scripts' secrets, with shared. So no app can name another app's secrets. isReference is false for any other value. The error is Invalid.
 func ParseReference(folder, app, value string) (r Reference, isReference bool, err error) {
 	name, isSecret := strings.CutPrefix(value, secretMark)
 	if !isSecret {
@@ -48,8 +49,12 @@ func ParseReference(folder, app, value string) (r Reference, isReference bool, e
 		return r, true, Errorf(Invalid, "", "%q is no name of a secret; want letters, digits, . _ - and / between", Cut(name, 80))
 	case !isFull:
 		r.Name = folder + app + "/" + name
-	case !hasName || owner != app && owner != SharedSecrets:
-		return r, true, Errorf(Invalid, "", "%q is not a secret of app %s; want NAME, which is %s%s/NAME, or %s%s/NAME", Cut(name, 80), app, folder, app, folder, SharedSecrets)
+	case !hasName || owner != app && (owner != SharedSecrets || folder != ScriptSecrets):
+		want := "NAME, which is " + folder + app + "/NAME"
+		if folder == ScriptSecrets {
+			want += ", or " + folder + SharedSecrets + "/NAME"
+		}
+		return r, true, Errorf(Invalid, "", "%q is not a secret of app %s; want %s", Cut(name, 80), app, want)
 	default:
 		r.Name = name
 	}

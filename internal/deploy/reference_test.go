@@ -54,7 +54,7 @@ func TestSecretsOfOtherApps(t *testing.T) {
 			s.Variables = map[string]string{"KEY": "ssm:/slipway/books/db"}
 			a.Environments["staging"] = s
 		},
-		"source.token": func(a *deploy.App) { a.Source.Token = webhook },
+		"source.token": func(a *deploy.App) { a.Source.Token = "secretsmanager:slipway-own/shared/git" },
 		"source.ssh_key": func(a *deploy.App) {
 			a.Source = deploy.Source{Type: deploy.SourceGit, URL: "ssh://git@git.example.com/shop", HostKeys: []string{hostKey}, SSHKey: "secretsmanager:slipway-own/books/key"}
 		},

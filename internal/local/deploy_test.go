@@ -68,6 +68,9 @@ func TestDeployAgain(t *testing.T) {
 	if got := get(t, first.ShopURL); !strings.Contains(got, `"none"`) {
 		t.Errorf("the shop says %s", got)
 	}
+	if status := postUnsigned(t, first.API+"/webhooks/github"); status != http.StatusUnauthorized {
+		t.Errorf("the webhook, which nobody has set up, answers %d; want 401", status)
+	}
 	before := codeOf(t, cloud, "slipway-admit")
 
 	again, err := cloud.Deploy(t.Context())
@@ -295,4 +298,22 @@ func TestTargets(t *testing.T) {
 			t.Errorf("%s is named %d times, the example app %d times", name, got, want)
 		}
 	}
+}
+
+// postUnsigned sends a push with a signature that is of no secret, and returns the status.
+func postUnsigned(t *testing.T, url string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-GitHub-Event", "push")
+	request.Header.Set("X-Hub-Signature-256", "sha256="+strings.Repeat("0", 64))
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	return response.StatusCode
 }

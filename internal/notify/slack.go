@@ -43,7 +43,7 @@ func message(c *deploy.Change) string {
 		text += ". The environment stays locked and needs a repair"
 	}
 	if c.Error != "" {
-		text += ". " + deploy.Cut(c.Error, 500)
+		text += ". " + deploy.Cut(strings.Join(strings.Fields(c.Error), " "), 500) // no line of it may look like another message
 	}
 	return escape.Replace(fmt.Sprintf("%s\n%s, %s", text, c.Deployment, c.Time.Format("2006-01-02 15:04:05 MST")))
 }

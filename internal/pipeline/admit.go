@@ -65,6 +65,11 @@ func (a *Admit) admit(ctx context.Context, call Call) (*State, error) {
 		if err := admissible(d); err != nil {
 			return err
 		}
+		if d.Action == deploy.Deploy {
+			if err := comesAfter(d, "build"); err != nil {
+				return err
+			}
+		}
 		adm = h.Admit(turnOf(d, call.Token), a.Now())
 		return a.write(adm, h, d, record)
 	}, at)

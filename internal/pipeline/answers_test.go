@@ -2,10 +2,11 @@ package pipeline_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"io"
+
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
+	"github.com/slipway-cd/slipway/internal/local/localtest"
 	"github.com/slipway-cd/slipway/internal/source"
 )
 
@@ -72,13 +74,17 @@ var mocked = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	response, err := http.Post(world.cloud.Endpoint()+"/_ministack/config", "application/json", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, world.cloud.Endpoint()+"/_ministack/config", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	if text, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK || !strings.Contains(string(text), "_sfn_mock_config") {
-		return fmt.Errorf("%s: %s", response.Status, text)
+	request.Header.Set("Content-Type", "application/json")
+	status, text, err := localtest.Send(world.cloud, request, body, "states")
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK || !strings.Contains(string(text), "_sfn_mock_config") {
+		return fmt.Errorf("%d: %s", status, text)
 	}
 	return nil
 })
@@ -203,8 +209,18 @@ func TestCodeBuildResultIsLookedUp(t *testing.T) {
 	}
 	lie := made
 	lie.Key, lie.Bytes = "sources/other/key", 1<<40
-	r := a.answered("Succeeded", sha, went("test build", says(lie), func(d *deploy.Deployment) { d.App, d.CommitSHA = "other", "none" }))
+	r := a.answered("Succeeded", sha, went("test build", says(lie), func(d *deploy.Deployment) {
+		d.App, d.CommitSHA, d.Source = "other", "none", &deploy.Bundle{SHA256: strings.Repeat("0", 64)}
+		end := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+		d.Stages[0].Start, d.Stages[0].End, d.Stages[0].Attempt = time.Time{}, &end, -1<<40
+	}))
 	d := r.wants(deploy.Success)
+	if d.Release.SourceSHA256 != d.Source.SHA256 || d.Source.SHA256 == strings.Repeat("0", 64) {
+		t.Errorf("the release's bundle is %q, the deployment's %q", d.Release.SourceSHA256, d.Source.SHA256)
+	}
+	if s := d.Stage("test"); s.Start.Before(d.StartTime) || s.End.After(time.Now()) || s.Attempt != 1 {
+		t.Errorf("its tests ran from %s to %s in attempt %d", s.Start, s.End, s.Attempt)
+	}
 	if len(d.Release.Artifacts) != 1 || d.Release.Artifacts[0] != made || d.Release.App != a.name || d.Release.CommitSHA != sha || d.Release.BuiltBy != d.ID {
 		t.Errorf("release %+v, want %+v", d.Release, made)
 	}

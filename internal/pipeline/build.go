@@ -33,6 +33,9 @@ func (s *Build) Run(ctx context.Context, call Call) (*State, error) {
 	if d.Runner == deploy.RunnerCodeBuild && s.Results != nil {
 		return s.collect(ctx, st, d)
 	}
+	if err := comesAfter(d, "test"); err != nil {
+		return nil, err
+	}
 	return s.pass(ctx, st, d, "build", func(ctx context.Context, st *State, d *deploy.Deployment) (done, error) {
 		if !builds(d.Config) {
 			return s.nothing(ctx, d)

@@ -40,8 +40,9 @@ func (p *Prepare) chooseRunner(ctx context.Context, d *deploy.Deployment) error 
 		d.Runner = deploy.RunnerFunction
 		return nil
 	}
-	job := *d
-	job.Release = r
+	job, settings := *d, *d.Settings
+	settings.Variables = nil // which a build has nothing to do with, and whose plain values it could read
+	job.Release, job.Settings = r, &settings
 	return p.Jobs.PutJob(ctx, &job)
 }
 

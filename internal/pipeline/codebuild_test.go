@@ -299,6 +299,9 @@ func TestCodeBuildSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	production := a.Environments["production"]
+	production.Variables = map[string]string{"SERVE": a.dir, "DB_PASSWORD": "of-production-alone"}
+	a.Environments["production"] = production
 	a.Variables = map[string]string{"SERVE": a.dir, "KEY": "ssm:key", "API_TOKEN": "plain-" + value, "ODD": "a'b \"$(touch no)\" `no`\n;"}
 	a.apply()
 	r := a.deploy(a.commit("one", config(`test=printf '%s' "$KEY" > "$SERVE/key"; printf '%s' "$ODD" > "$SERVE/odd"; echo "$KEY and $API_TOKEN"`)))
@@ -310,6 +313,9 @@ func TestCodeBuildSecrets(t *testing.T) {
 		t.Errorf("output:\n%s", got)
 	}
 	for _, part := range []string{"deployment.json", "result.json"} {
+		if strings.Contains(string(object(t, "jobs/"+d.ID+"/"+part)), "of-production-alone") {
+			t.Errorf("%s holds a variable of the environment, which a build has nothing to do with", part)
+		}
 		if text := string(object(t, "jobs/"+d.ID+"/"+part)); !strings.Contains(text, "ssm:key") || strings.Contains(text, `"`+value) {
 			t.Errorf("%s holds %s", part, text)
 		}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
 )
@@ -70,10 +71,12 @@ func (s *Build) absorb(d *deploy.Deployment, c collected) {
 		if ran == nil || d.Stage(name) != nil {
 			continue
 		}
-		stage := deploy.Stage{Name: name, Start: ran.Start, End: ran.End, Outcome: ran.Outcome, Attempt: ran.Attempt}
-		if stage.End == nil {
-			stage.End = &now
+		start := within(ran.Start, d.StartTime, now)
+		end := now
+		if ran.End != nil {
+			end = within(*ran.End, start, now)
 		}
+		stage := deploy.Stage{Name: name, Start: start, End: &end, Outcome: ran.Outcome, Attempt: min(max(ran.Attempt, 1), maxAttempts)}
 		if !went(c.result, name) || name == "build" && c.err != nil || deploy.KindOf(c.err) == failed[name] {
 			stage.Outcome = deploy.StageFailed
 		}
@@ -92,6 +95,20 @@ func (s *Build) absorb(d *deploy.Deployment, c collected) {
 		return
 	}
 	hold(c.release)(d)
+}
+
+// maxAttempts is the most attempts of a stage that a build's result is believed about.
+const maxAttempts = 10
+
+// within returns a time that a build says, or the nearest that can be true.
+func within(t, first, last time.Time) time.Time {
+	if t.Before(first) {
+		return first
+	}
+	if t.After(last) {
+		return last
+	}
+	return t.UTC()
 }
 
 // about is what there is to say about the release, where the stage made it.
@@ -128,7 +145,10 @@ func (s *Build) receive(ctx context.Context, d, result *deploy.Deployment) (_ *d
 func (s *Build) look(ctx context.Context, d, result *deploy.Deployment) (*deploy.Release, error) {
 	r := s.release(result)
 	r.App, r.CommitSHA, r.BuiltBy = d.App, d.CommitSHA, d.ID
-	r.BuildVariables = deploy.VariablesDigest(d.Variables)
+	r.BuildVariables, r.SourceSHA256 = deploy.VariablesDigest(d.Variables), ""
+	if d.Source != nil { // the build's own word for its bundle would let another one pass for it later
+		r.SourceSHA256 = d.Source.SHA256
+	}
 	var said []deploy.Artifact
 	if result.Release != nil {
 		said = result.Release.Artifacts

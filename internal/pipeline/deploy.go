@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -31,6 +32,9 @@ type Targets interface {
 func (s *Deploy) Run(ctx context.Context, call Call) (*State, error) {
 	st, at, err := openPlace(ctx, s.Heads, call)
 	if err != nil {
+		return nil, err
+	}
+	if err := comesAfter(at.Deployment, "admit"); err != nil {
 		return nil, err
 	}
 	return s.pass(ctx, st, at.Deployment, "deploy", func(ctx context.Context, st *State, d *deploy.Deployment) (_ done, err error) {
@@ -168,7 +172,7 @@ func (s *Shift) Run(ctx context.Context, call Call) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := stepOf(st, d); err != nil {
+	if err := cmp.Or(comesAfter(d, "deploy"), stepOf(st, d)); err != nil {
 		return nil, err
 	}
 	if d.Shifted > st.Step {

@@ -3,6 +3,8 @@ package pipeline_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -15,7 +17,7 @@ func TestForgedState(t *testing.T) {
 	u := newTurns(t)
 	d := u.running(1)
 	u.admit(d)
-	other := u.running(2)
+	other := u.record(u.running(2))
 	shop := pipeline.Workshop{Desk: u.desk()}
 	stages := map[string]pipeline.Stage{
 		"Test":        &pipeline.Test{Workshop: shop},
@@ -75,9 +77,53 @@ func TestStageAhead(t *testing.T) {
 	} {
 		text, _ := json.Marshal(pipeline.State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Fence: 1, Step: c.step})
 		_, err := c.stage.Run(t.Context(), pipeline.Call{State: text, Execution: d.Execution})
-		if kind := deploy.KindOf(err); kind != deploy.Invalid && kind != deploy.Internal {
+		if kind := deploy.KindOf(err); kind != deploy.Invalid && kind != deploy.Internal && kind != deploy.Conflict {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+
+	for name, c := range map[string]struct {
+		stage pipeline.Stage
+		lacks string // the stage that has to come before, ended
+	}{
+		"Build":  {&pipeline.Build{Workshop: pipeline.Workshop{Desk: u.desk()}}, "test"},
+		"Deploy": {&pipeline.Deploy{Workshop: pipeline.Workshop{Desk: u.desk()}, Heads: u.store}, "admit"},
+		"Shift":  {&pipeline.Shift{Workshop: pipeline.Workshop{Desk: u.desk()}}, "deploy"},
+	} {
+		for how, record := range map[string]func(d *deploy.Deployment){
+			"without":       func(d *deploy.Deployment) {},
+			"while it runs": func(d *deploy.Deployment) { d.Begin(c.lacks, d.StartTime) },
+			"failed": func(d *deploy.Deployment) {
+				d.Begin(c.lacks, d.StartTime)
+				d.Finish(c.lacks, deploy.StageFailed, d.StartTime)
+			},
+		} {
+			err := u.store.Update(t.Context(), u.record(d), func(d *deploy.Deployment) error {
+				d.Stages = slices.DeleteFunc(slices.Clone(d.Stages), func(s deploy.Stage) bool { return s.Name == c.lacks })
+				record(d)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.stage.Run(t.Context(), pipeline.Call{State: state(d, 1), Execution: d.Execution})
+			if deploy.KindOf(err) != deploy.Conflict || !strings.Contains(err.Error(), c.lacks+" of deployment "+d.ID+" has not ended well") {
+				t.Errorf("%s, %s %s: %v", name, c.lacks, how, err)
+			}
+		}
+	}
+
+	untested := u.running(3)
+	err := u.store.Update(t.Context(), u.record(untested), func(d *deploy.Deployment) error { d.Stages = nil; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	admit := pipeline.Admit{Desk: u.desk(), Heads: u.store, Tokens: &u.tokens}
+	if _, err := admit.Run(t.Context(), pipeline.Call{State: state(untested, 0), Execution: untested.Execution, Token: "unbuilt"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := u.tokens.refused["unbuilt"]; got != deploy.Conflict {
+		t.Errorf("Admit before Build answers %q, want Conflict", got)
 	}
 
 	pending := deploy.New(deploy.NewID(d.StartTime, []byte("zzzzzzz")), deploy.Deploy, u.name, "production", d.StartTime)

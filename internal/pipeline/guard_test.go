@@ -121,6 +121,32 @@ func TestForeignRequests(t *testing.T) {
 	})
 }
 
+// TestEmulatorsOwnRoutes: MiniStack's own routes show each function's code and change everything, without a signature. A program of this
+// machine that does not know the local cloud's keys, as a commit's script, has no use of them.
+func TestEmulatorsOwnRoutes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the local cloud; run without -short")
+	}
+	if world.cloud.Engine != local.MiniStack {
+		t.Skip("MiniStack's alone")
+	}
+	at, err := url.Parse(world.cloud.Endpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]int{
+		"GET /_ministack/health HTTP/1.1\r\nHost: " + at.Host:                               200,
+		"GET /_ministack/lambda-code/slipway-api HTTP/1.1\r\nHost: " + at.Host:              403,
+		"GET /_ministack/sqs/messages HTTP/1.1\r\nHost: " + at.Host:                         403,
+		"GET /_ministack/config HTTP/1.1\r\nAuthorization: Bearer x\r\nHost: " + at.Host:    403,
+		"GET /_ministack/x HTTP/1.1\r\nAuthorization: Credential=test/\r\nHost: " + at.Host: 403,
+	} {
+		if status := raw(t, at.Host, line); status != want {
+			t.Errorf("%q: %d, want %d", line, status, want)
+		}
+	}
+}
+
 // raw sends a request as it is and returns the status of the answer.
 func raw(t *testing.T, address, head string) int {
 	t.Helper()

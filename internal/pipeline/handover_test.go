@@ -63,6 +63,8 @@ func (u *turns) running(n int) *deploy.Deployment {
 	d := deploy.New(deploy.NewID(start, []byte(u.name[len(u.name)-2:]+"-----")), deploy.Deploy, u.name, "production", start)
 	config := deploy.DefaultConfig()
 	d.Status, d.Config, d.Plan, d.Execution = deploy.Running, &config, deploy.AllAtOnce(), executionOf(d.ID)
+	d.Begin("build", start)
+	d.Finish("build", deploy.Passed, start)
 	if err := u.store.Create(u.t.Context(), d); err != nil {
 		u.t.Fatal(err)
 	}
@@ -70,7 +72,9 @@ func (u *turns) running(n int) *deploy.Deployment {
 }
 
 // executionOf is the ARN of an execution that is named by its deployment.
-func executionOf(id string) string { return "arn:aws:states:us-east-1:000000000000:execution:slipway:" + id }
+func executionOf(id string) string {
+	return "arn:aws:states:us-east-1:000000000000:execution:slipway:" + id
+}
 
 func state(d *deploy.Deployment, fence int64) json.RawMessage {
 	text, _ := json.Marshal(pipeline.State{Deployment: d.ID, App: d.App, Environment: d.Environment, Action: d.Action, Fence: fence})

@@ -143,6 +143,15 @@ func mine(st *State, d *deploy.Deployment) error {
 	return nil
 }
 
+// comesAfter returns the error of a deployment whose stage of that name did not end well, by its record. The machine calls no stage before
+// that, but whoever may invoke a function could, and so could a script that answers in its function's place.
+func comesAfter(d *deploy.Deployment, name string) error {
+	if s := d.Stage(name); s != nil && s.End != nil && s.Outcome != deploy.StageFailed {
+		return nil
+	}
+	return deploy.Errorf(deploy.Conflict, "", "%s of deployment %s has not ended well", name, d.ID)
+}
+
 // checkIDs returns the error of a state whose app, environment or action are not the deployment's. A state from before Prepare, and a
 // build's, has none of them.
 func checkIDs(st *State, d *deploy.Deployment) error {

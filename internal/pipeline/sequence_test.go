@@ -267,6 +267,8 @@ func (l *line) begin(action deploy.Action) *deploy.Deployment {
 	d.Status, d.Plan, d.Execution = deploy.Running, deploy.AllAtOnce(), executionOf(d.ID)
 	d.Settings = &deploy.Settings{Target: l.target, URL: "http://127.0.0.1:1"}
 	d.Health = deploy.Health{Path: "/health", TimeoutSeconds: 2, Successes: 1}
+	d.Begin("admit", l.clock)
+	d.Finish("admit", deploy.Passed, l.clock)
 	err := l.store.Change(l.t.Context(), "shop", l.name, func(h *deploy.Head, _ func(string) (*deploy.Deployment, error)) error {
 		adm := h.Admit(deploy.Turn{Deployment: d.ID, Action: action}, l.clock)
 		if !adm.Granted {

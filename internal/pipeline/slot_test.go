@@ -131,6 +131,10 @@ func newScene(t *testing.T, scripts deploy.Scripts) *scene {
 	d.Status, d.Execution = deploy.Running, executionOf(d.ID)
 	d.Begin("admit", now)
 	d.Finish("admit", deploy.Passed, now)
+	if scripts.PostDeploy != "" { // which comes after Deploy
+		d.Begin("deploy", now)
+		d.Finish("deploy", deploy.Passed, now)
+	}
 	s.d = *d
 	s.head = deploy.Head{App: "shop", Environment: "production", Fence: 1, Holder: &deploy.Turn{Deployment: d.ID}}
 	return s

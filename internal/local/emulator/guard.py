@@ -4,6 +4,7 @@ Any page that a developer opens can have the browser send requests to 127.0.0.1.
 emulator's, nor function URLs. A browser names the page's site in Origin, its relation to the site called in Sec-Fetch-Site, and in Host the
 name that it resolved: a name that somebody else's DNS server points here (DNS rebinding) is refused too.
 """
+import os
 from urllib.parse import urlsplit
 
 REFUSED = b"403: the local cloud answers programs of this machine only: "
@@ -33,6 +34,15 @@ def refusal(headers):
     return None
 
 
+def locked(path, headers):
+    """Why a request to MiniStack's own routes is refused; None where it is not. They need no signature, and change or show everything; so
+    the caller names the server's random key as in a signature. Whether it is healthy may be asked by anyone."""
+    if not path.startswith("/_ministack/") or path == "/_ministack/health":
+        return None
+    own = f"Credential={os.environ['AWS_ACCESS_KEY_ID']}/"
+    return None if own in headers.get("authorization", "") else "its own routes need its key"
+
+
 def single(pairs):
     """The headers that are judged. One that is there twice is judged as what no request has."""
     headers = {}
@@ -47,7 +57,8 @@ def asgi(inner):
     async def application(scope, receive, send):
         if scope["type"] not in ("http", "websocket"):
             return await inner(scope, receive, send)
-        why = refusal(single((name.decode("latin1"), value.decode("latin1")) for name, value in scope["headers"]))
+        headers = single((name.decode("latin1"), value.decode("latin1")) for name, value in scope["headers"])
+        why = refusal(headers) or locked(scope.get("path", ""), headers)
         if why is None:
             return await inner(scope, receive, closed(send))
         if scope["type"] == "websocket":

@@ -81,7 +81,7 @@ def s3_context(action, query, path="", headers=None, inner=iam_actions.s3_servic
         parts = {"uploads", "partNumber"} & set(query or {})
         context["s3:ObjectCreationOperation"] = "false" if parts else "true"
         condition = (headers or {}).get("if-none-match")
-        if condition:
+        if condition == "*":  # S3 takes no other value here
             context["s3:if-none-match"] = condition
     return context
 
