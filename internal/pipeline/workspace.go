@@ -264,10 +264,11 @@ func (b *bench) run(ctx context.Context, kind deploy.Kind, name, command string)
 // failed words a script's error. If another run took the slot over, it waits for this script's end and is told of it at once.
 func (b *bench) failed(ctx context.Context, kind deploy.Kind, name string, err error) error {
 	var alive *script.AliveError
-	if errors.As(err, &alive) {
+	var changed *script.ChangedError
+	if errors.As(err, &alive) || errors.As(err, &changed) {
 		b.st.run, b.st.claiming = "", "" // so that the slot is not freed
 		if b.shop.Quit != nil {
-			b.shop.Log.Error("what a script left can't be ended, so this function's process ends: Lambda starts another", "deployment", b.d.ID, "script", name, "error", err)
+			b.shop.Log.Error("a script left something that can't be ended or undone, so this function's process ends: Lambda starts another", "deployment", b.d.ID, "script", name, "error", err)
 			b.shop.Quit()
 		}
 	}

@@ -77,11 +77,20 @@ func (e *AliveError) Error() string {
 	return fmt.Sprintf("processes of the script's group %d, or some that left it, were killed and did not end within %s", e.Group, patience)
 }
 
+// ChangedError reports that a script changed this process itself, which can run no other script as it was then. A limit that was lowered
+// stays so until the process ends.
+type ChangedError struct{ What string }
+
+// Error implements error.
+func (e *ChangedError) Error() string {
+	return "the script changed the process that ran it: " + e.What
+}
+
 // Run runs a script in a process group of its own and waits for the group's end. When ctx ends or the limit is reached, the group gets
 // SIGTERM, and SIGKILL half a second later. Whatever the script leaves in its group is killed when it ends, however it ends, and when
 // this process dies. A process that left the group isn't waited for, and is killed where the Job is Alone. Standard input is empty.
 //
-// The error is an *ExitError, a *LimitError, an *AliveError, or context.Cause(ctx), or tells why the script could not be started.
+// The error is an *ExitError, a *LimitError, an *AliveError, a *ChangedError (if the Job is Alone), or context.Cause(ctx), or tells why the script could not be started.
 func Run(ctx context.Context, j Job) (err error) {
 	if j.Limit <= 0 {
 		j.Limit = DefaultLimit
@@ -104,9 +113,12 @@ func Run(ctx context.Context, j Job) (err error) {
 	group := 0
 	if j.Alone {
 		adopt()
+		_ = changed() // takes down how the process is before its first script
 		defer func() {
 			if !endLeft() {
 				err = &AliveError{group}
+			} else if what := changed(); what != "" {
+				err = &ChangedError{what}
 			}
 		}()
 	}
