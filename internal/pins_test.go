@@ -109,8 +109,8 @@ func TestInstallsArePinned(t *testing.T) {
 		return ext(".go", ".sh", ".yml", ".yaml", ".py")(path) || named("Makefile")(path) || path == ".ci/run"
 	}
 	for path, text := range sources(t, commands) {
-		if path == "internal/pins_test.go" {
-			continue
+		if path == "internal/pins_test.go" || strings.HasPrefix(path, "findings/") {
+			continue // findings look at other programs by hand, in a folder of their own
 		}
 		for i, line := range strings.Split(text, "\n") {
 			for tool, it := range install {
