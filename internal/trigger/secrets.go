@@ -58,8 +58,8 @@ func (s *Secrets) get(ctx context.Context, age time.Duration) ([]string, error) 
 		s.known, s.none = nil, err
 	case kind == deploy.Invalid:
 		s.known, s.none = nil, deploy.Errorf(deploy.Internal, "webhook's secret", "%w", err)
-	case s.known == nil: // strangers' requests too would call Secrets Manager again, each of them
-		s.none = deploy.Errorf(deploy.Internal, "webhook's secret", "%w", err)
+	case s.known == nil:
+		return nil, deploy.Errorf(deploy.Internal, "webhook's secret", "%w", err)
 	}
 	s.looked = now
 	return s.known, s.none
