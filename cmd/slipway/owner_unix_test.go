@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,5 +43,30 @@ func TestOwnerOfLocalEnv(t *testing.T) {
 		if taken := err == nil; taken != (c.says == "") || !taken && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("user %d, mode %o: %v, want %q", c.file.uid, c.file.mode, err, c.says)
 		}
+	}
+}
+
+// TestFindAppReadsNoPipe: an app.yaml that is a pipe is not read; one that nothing is written to would be waited for.
+func TestFindAppReadsNoPipe(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "app.yaml")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error, 1)
+	go func() {
+		written <- os.WriteFile(path, []byte("name: shop\nenvironments:\n  production:\n    target: {type: script}\n    url: https://shop.test\n"), 0o600)
+	}()
+
+	if name, file := (&program{dir: dir}).findApp(); name != "" {
+		t.Errorf("%s of %s names %q", file, dir, name)
+	}
+	reader, err := os.OpenFile(path, os.O_RDWR, 0) // lets the writer go
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := <-written; err != nil {
+		t.Error(err)
 	}
 }
