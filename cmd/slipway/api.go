@@ -37,8 +37,8 @@ body. Fields become the query of a GET or DELETE, and with --input of anything;
 else they are the body. GET /v1/openapi.json describes all there is to ask.
 
 Whatever the API answers is printed; the exit code is 1 where that is an error.`,
-		Example: "  slipway api GET /v1/deployments -f app=shop --paginate\n" +
-			"  slipway api POST /v1/deployments -f app=shop -f environment=production -f commit_sha=$(git rev-parse HEAD) -F force_deployment=true\n" +
+		Example: "  slipway api GET /v1/apps/shop/deployments -f status=failed --paginate\n" +
+			"  slipway api POST /v1/apps/shop/environments/production/deployments -f commit_sha=$(git rev-parse HEAD) -F force_deployment=true\n" +
 			"  slipway api PUT /v1/apps/shop/environments/production/flags/cart --input cart.json -H 'If-Match: *'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := opts.arguments(args); err != nil {
@@ -96,7 +96,7 @@ func (o *apiOptions) run(ctx context.Context) error {
 			return err
 		}
 		if a.code >= http.StatusBadRequest {
-			return refused(r, a)
+			return refused(r, a, "") // the caller chose the route
 		}
 		next := nextCursor(a.body)
 		if !o.paginate || next == "" || next == query.Get("cursor") { // a log's cursor is there at its end too

@@ -24,7 +24,7 @@ func (p *program) listApps(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	apps, err := c.apps(ctx)
+	apps, err := c.apps(ctx, "This route covers all apps. If your permissions are for one app: slipway api GET /v1/apps/APP")
 	if err != nil {
 		return err
 	}

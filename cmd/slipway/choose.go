@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,14 +22,9 @@ func (c *client) chooseApp(ctx context.Context, name string) (*deploy.App, error
 	}
 	if c.app != "" {
 		var a deploy.App
-		err := c.get(ctx, "/v1/apps/"+url.PathEscape(c.app), nil, &a)
-		var p problem
-		if errors.As(err, &p) && p.Status == http.StatusNotFound {
-			err = fmt.Errorf("%w, which %s names; slipway app apply -f %s makes it, --app names another", err, c.appFile, c.appFile)
-		}
-		return &a, err
+		return &a, c.explainApp(c.get(ctx, "/v1/apps/"+url.PathEscape(c.app), nil, &a))
 	}
-	apps, err := c.apps(ctx)
+	apps, err := c.apps(ctx, "")
 	switch {
 	case err != nil:
 		return nil, err
@@ -44,6 +40,46 @@ func (c *client) chooseApp(ctx context.Context, name string) (*deploy.App, error
 	return &apps[0], nil
 }
 
+// explainApp adds to the error of an app that isn't there that a file names it.
+func (c *client) explainApp(err error) error {
+	var p problem
+	if !errors.As(err, &p) || p.Status != http.StatusNotFound || p.Field != "app" {
+		return err
+	}
+	return fmt.Errorf("%w, which %s names; slipway app apply -f %s makes it, --app names another", err, c.appFile, c.appFile)
+}
+
+// destination is what there is to know of an environment before something is uploaded for it.
+type destination struct {
+	scope
+	source   deploy.Source
+	settings *deploy.Settings
+}
+
+// destination finds the environment that was meant. Where app and environment are both named, the environment alone is read, to which the
+// caller may have rights without having them to the app.
+func (c *client) destination(ctx context.Context, app, environment string) (destination, error) {
+	if name := cmp.Or(app, c.app); name != "" && environment != "" {
+		at := scope{app: name, environment: environment}
+		var e api.Environment
+		err := c.get(ctx, at.path(), nil, &e)
+		if app == "" {
+			err = c.explainApp(err)
+		}
+		return destination{at, e.Source, e.Settings}, err
+	}
+
+	a, err := c.chooseApp(ctx, app)
+	if err != nil {
+		return destination{}, err
+	}
+	if environment, err = chooseEnvironment(a, environment); err != nil {
+		return destination{}, err
+	}
+	settings, err := a.Environment(environment)
+	return destination{scope{app: a.Name, environment: environment}, a.Source, settings}, err
+}
+
 // chooseEnvironment checks the environment that was named, or else takes the only one that the app has.
 func chooseEnvironment(a *deploy.App, name string) (string, error) {
 	if name != "" {
@@ -57,12 +93,12 @@ func chooseEnvironment(a *deploy.App, name string) (string, error) {
 	return names[0], nil
 }
 
-// apps reads all of them.
-func (c *client) apps(ctx context.Context) ([]deploy.App, error) {
+// apps reads all of them. advice is for a caller who has no right to that; "" is to name the app.
+func (c *client) apps(ctx context.Context, advice string) ([]deploy.App, error) {
 	all, query := []deploy.App{}, url.Values{"limit": {"100"}}
 	for {
 		var page api.AppPage
-		if err := c.get(ctx, "/v1/apps", query, &page); err != nil {
+		if err := c.send(ctx, request{method: http.MethodGet, path: "/v1/apps?" + query.Encode(), advice: advice}, &page); err != nil {
 			return nil, err
 		}
 		all = append(all, page.Apps...)
@@ -95,7 +131,7 @@ func (w *watched) look(ctx context.Context) (*deploy.Deployment, error) {
 	case a.code == http.StatusNotModified && w.last != nil:
 		return w.last, nil
 	case a.code != http.StatusOK:
-		return nil, w.explain(refused(r, a))
+		return nil, w.explain(refused(r, a, w.hint(r, a)))
 	}
 	var d deploy.Deployment
 	if err := json.Unmarshal(a.body, &d); err != nil {

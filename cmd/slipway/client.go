@@ -97,7 +97,8 @@ func (c *client) put(ctx context.Context, path string, in, out any) error {
 type request struct {
 	method, path string // the path with its query
 	header       http.Header
-	in           any // a raw body, or what is sent as JSON; nil for none
+	in           any    // a raw body, or what is sent as JSON; nil for none
+	advice       string // what helps a caller who may not use the route; "" for what the route says
 }
 
 // repeatable tells whether the request may be heard twice.
@@ -132,7 +133,7 @@ func (c *client) send(ctx context.Context, r request, out any) error {
 	case err != nil:
 		return err
 	case a.code >= http.StatusMultipleChoices:
-		return refused(r, a)
+		return refused(r, a, c.hint(r, a))
 	}
 	if err := json.Unmarshal(a.body, out); err != nil {
 		return fmt.Errorf("the API's answer is not what this version knows: %w", err)
@@ -226,8 +227,8 @@ func (c *client) unreachable(err error) error {
 }
 
 // refused returns the error of an answer: the API's own, or API Gateway's. That of a 403 names the method and the route, which the
-// missing permission is for.
-func refused(r request, a *answer) error {
+// missing permission is for. more follows what a 403 or a 429 says.
+func refused(r request, a *answer, more string) error {
 	from := ""
 	if a.code == http.StatusForbidden {
 		route, _, _ := strings.Cut(r.path, "?")
@@ -239,7 +240,7 @@ func refused(r request, a *answer) error {
 		case http.StatusInternalServerError:
 			return fmt.Errorf("%s: %s", p.Title, p.Detail)
 		case http.StatusForbidden, http.StatusTooManyRequests:
-			return fmt.Errorf("%sthe API answered %s: %s%s", from, a.status, p.Detail, hint(r, a))
+			return fmt.Errorf("%sthe API answered %s: %s%s", from, a.status, p.Detail, more)
 		}
 		return p
 	}
@@ -247,16 +248,30 @@ func refused(r request, a *answer) error {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(a.body, &gateway) != nil || gateway.Message == "" {
-		return fmt.Errorf("%sthe API answered %s%s", from, a.status, hint(r, a))
+		return fmt.Errorf("%sthe API answered %s%s", from, a.status, more)
 	}
-	return fmt.Errorf("%sthe API answered %s: %s%s", from, a.status, gateway.Message, hint(r, a))
+	return fmt.Errorf("%sthe API answered %s: %s%s", from, a.status, gateway.Message, more)
 }
 
-// hint says how to ask for less where a route of all apps is refused.
-func hint(r request, a *answer) string {
+// hint says what to do about a 403: ask for less, if the right to the route is what the caller lacks.
+func (c *client) hint(r request, a *answer) string {
 	route, _, _ := strings.Cut(r.path, "?")
-	if ofAll := route == "/v1/apps" || route == "/v1/deployments" || strings.HasPrefix(route, "/v1/deployments/"); a.code != http.StatusForbidden || !ofAll {
+	below, ofApp := strings.CutPrefix(route, "/v1/apps/")
+	says := strings.ToLower(string(a.body))
+	isBadKey := strings.Contains(says, "signature") || strings.Contains(says, "security token")
+	switch isDenied := strings.Contains(says, "not authorized"); {
+	case a.code != http.StatusForbidden:
 		return ""
+	case isBadKey && !isDenied && loopback(c.place.api.String()):
+		return "\nThe local cloud makes new keys at each start. Read " + localEnv + " again"
+	case !isDenied:
+		return ""
+	case r.advice != "":
+		return "\n" + r.advice
+	case route == "/v1/apps" || route == "/v1/deployments" || strings.HasPrefix(route, "/v1/deployments/"):
+		return "\nThis route covers all apps. If your permissions are for one app, name it with --app, or run this where its app.yaml is"
+	case ofApp && r.method == http.MethodGet && !strings.Contains(below, "/environments/"):
+		return "\nThis route covers all environments of the app. If your permissions are for one environment, name it with --env"
 	}
-	return "\nThat route is for the apps of all. If your permissions are for one app, name it with --app, or run this where its app.yaml is"
+	return ""
 }

@@ -60,7 +60,7 @@ func (p *program) completer(find func(context.Context, *client, *cobra.Command) 
 }
 
 func appNames(ctx context.Context, c *client, _ *cobra.Command) []string {
-	apps, _ := c.apps(ctx)
+	apps, _ := c.apps(ctx, "")
 	var names []string
 	for _, a := range apps {
 		names = append(names, a.Name)

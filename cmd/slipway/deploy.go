@@ -89,15 +89,7 @@ func (o *deployOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a, err := c.chooseApp(ctx, o.app)
-	if err != nil {
-		return err
-	}
-	environment, err := chooseEnvironment(a, o.environment)
-	if err != nil {
-		return err
-	}
-	settings, err := a.Environment(environment)
+	to, err := c.destination(ctx, o.app, o.environment)
 	if err != nil {
 		return err
 	}
@@ -105,18 +97,18 @@ func (o *deployOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if commit.Branch, err = o.chooseBranch(ctx, commit, environment, settings); err != nil {
+	if commit.Branch, err = o.chooseBranch(ctx, commit, to.environment, to.settings); err != nil {
 		return err
 	}
 	if err := o.checkConfig(ctx, commit); err != nil {
 		return err
 	}
-	digest, err := o.bring(ctx, c, a, commit, pushed)
+	digest, err := o.bring(ctx, c, to, commit, pushed)
 	if err != nil {
 		return err
 	}
 
-	s := scope{app: a.Name, environment: environment}
+	s := to.scope
 	request := api.EnvironmentDeploymentRequest{CommitSHA: commit.SHA, Branch: commit.Branch, Force: o.force, Rebuild: o.rebuild, SourceSHA256: digest}
 	var d deploy.Deployment
 	if o.repairs != "" {
@@ -153,16 +145,16 @@ func (o *deployOptions) checkConfig(ctx context.Context, commit source.Commit) e
 
 // bring uploads the commit and returns the SHA-256 that its bundle has to have, in hex; "" takes any. Where the app's commits are
 // fetched, it only says if this one isn't pushed.
-func (o *deployOptions) bring(ctx context.Context, c *client, a *deploy.App, commit source.Commit, pushed bool) (digest string, err error) {
-	if a.Source.Uploaded() {
-		digest, err = o.upload(ctx, c.place, a, commit.SHA)
+func (o *deployOptions) bring(ctx context.Context, c *client, to destination, commit source.Commit, pushed bool) (digest string, err error) {
+	if to.source.Uploaded() {
+		digest, err = o.upload(ctx, c.place, to, commit.SHA)
 		if o.takeUploaded {
 			digest = ""
 		}
 		return digest, err
 	}
 	if !pushed {
-		fmt.Fprintf(o.err, "No branch of a remote is known here to have %s. %s fetches its commits: push it first.\n", deploy.ShortCommit(commit.SHA), a.Name)
+		fmt.Fprintf(o.err, "No branch of a remote is known here to have %s. %s fetches its commits: push it first.\n", deploy.ShortCommit(commit.SHA), to.app)
 	}
 	return "", nil
 }

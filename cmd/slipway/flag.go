@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,21 +54,25 @@ type flagSite struct {
 	why  string
 }
 
-// site finds the environment that was meant.
+// site finds the environment that was meant. Where app and environment are both named, nothing is asked: the caller may have rights to the
+// environment alone.
 func (o *flagOptions) site(ctx context.Context) (*flagSite, error) {
 	c, err := o.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a, err := c.chooseApp(ctx, o.app)
-	if err != nil {
-		return nil, err
+	at := scope{app: cmp.Or(o.app, c.app), environment: o.env}
+	if at.app == "" || at.environment == "" {
+		a, err := c.chooseApp(ctx, o.app)
+		if err != nil {
+			return nil, err
+		}
+		at.app = a.Name
+		if at.environment, err = chooseEnvironment(a, o.env); err != nil {
+			return nil, err
+		}
 	}
-	env, err := chooseEnvironment(a, o.env)
-	if err != nil {
-		return nil, err
-	}
-	return &flagSite{client: c, path: "/v1/apps/" + url.PathEscape(a.Name) + "/environments/" + url.PathEscape(env), why: o.why}, nil
+	return &flagSite{client: c, path: at.path(), why: o.why}, nil
 }
 
 // flag is a flag's path, and what follows it.
@@ -105,7 +110,7 @@ func (s *flagSite) change(ctx context.Context, method, path, match string, in, o
 	if method == http.MethodPatch {
 		header.Set("Content-Type", "application/merge-patch+json")
 	}
-	err := s.send(ctx, request{method, path, header, in}, out)
+	err := s.send(ctx, request{method: method, path: path, header: header, in: in}, out)
 	var p problem
 	if errors.As(err, &p) && p.Status == http.StatusPreconditionFailed && p.Version != nil {
 		return overtaken{*p.Version}

@@ -52,8 +52,11 @@ func (o *flagWholeOptions) importAll(ctx context.Context) error {
 func newFlagCopy(o *flagOptions) *cobra.Command {
 	opts := &flagWholeOptions{flagOptions: o}
 	cmd := &cobra.Command{
-		Use:     "copy --from ENVIRONMENT [KEY...]",
-		Short:   "Copy flags of another environment, all or those named, as they are there",
+		Use:   "copy --from ENVIRONMENT [KEY...]",
+		Short: "Copy flags of another environment, all or those named, as they are there",
+		Long: `Copy flags of another environment, all or those named, as they are there. That takes
+the right to GET …/environments/FROM/flags.flagd.json where they come from, and the
+right to POST …/environments/ENV/flags.copy where they go.`,
 		Example: "  slipway flag copy --from staging --env production new-cart --dry-run",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.from == "" {

@@ -46,6 +46,7 @@ type site struct {
 	hook   func(r *http.Request) // sees each request first
 	allow  []string              // routes that the caller may use, "GET /v1/apps/shop/*"; none: all
 	bucket map[string]http.Header
+	shut   bool // nobody may upload
 }
 
 const stage = "/live"
@@ -74,7 +75,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"message":"The request signature we calculated does not match"}`)
 	case !s.allows(r):
 		w.WriteHeader(http.StatusForbidden)
-		fmt.Fprint(w, `{"type":"urn:slipway:problem:forbidden","title":"Forbidden","status":403,"detail":"no identity-based policy allows it"}`)
+		fmt.Fprint(w, `{"type":"urn:slipway:problem:forbidden","title":"Forbidden","status":403,"detail":"User: eve is not authorized to perform: execute-api:Invoke because no identity-based policy allows it"}`)
 	default:
 		if r.Method == http.MethodGet && isID && !strings.Contains(id, "/") {
 			s.Step(id)
@@ -95,6 +96,11 @@ func (s *site) allows(r *http.Request) bool {
 // putObject keeps a bundle, once.
 func (s *site) putObject(w http.ResponseWriter, r *http.Request) {
 	key := strings.TrimPrefix(r.URL.Path, "/"+apitest.Bucket+"/")
+	if s.shut {
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `<Error><Code>AccessDenied</Code><Message>User: eve is not authorized to perform: s3:PutObject</Message></Error>`)
+		return
+	}
 	if r.Header.Get("If-None-Match") != "*" {
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprint(w, `<Error><Code>AccessDenied</Code><Message>the bucket's policy takes only what overwrites nothing</Message></Error>`)
@@ -169,6 +175,8 @@ func cloudCommand(ts *testscript.TestScript, _ bool, args []string) {
 		path := ts.MkAbs(filepath.Join(args[1], localEnv))
 		ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
 		ts.Check(os.WriteFile(path, []byte(text), 0o644))
+	case "shut": // nobody may upload from now on
+		s.shut = true
 	case "bucket":
 		fmt.Fprintln(ts.Stdout(), len(s.bucket), "objects")
 		for key, header := range s.bucket {

@@ -65,3 +65,21 @@ func TestTimelineCut(t *testing.T) {
 		}
 	}
 }
+
+// TestWarningsOfSuccess: at the end of a deployment that succeeded stands what failed beside it.
+func TestWarningsOfSuccess(t *testing.T) {
+	logs := []string{"[2026-11-23T09:00:01.000Z] hook pre_deploy, function cache: done",
+		"[2026-11-23T09:00:02.000Z] hook post_deploy, function pager: failed, which stops nothing: 503",
+		"[2026-11-23T09:00:03.000Z] warning: post_deploy: exit status 1; the deployment goes on"}
+	for status, want := range map[deploy.Status]int{deploy.Success: 2, deploy.RolledBack: 0} {
+		var out bytes.Buffer
+		v := &view{program: &program{out: &out, now: time.Now}, w: &out}
+		v.end(&deploy.Deployment{Status: status, Logs: logs})
+		if got := strings.Count(out.String(), "\nwarning: "); got != want {
+			t.Errorf("%s: %d warnings, want %d:\n%s", status, got, want, out.String())
+		}
+		if want > 0 && !strings.Contains(out.String(), "\nwarning: hook post_deploy, function pager: failed, which stops nothing: 503\nwarning: post_deploy: exit status 1") {
+			t.Errorf("it says\n%s", out.String())
+		}
+	}
+}

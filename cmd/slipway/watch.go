@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/slipway-cd/slipway/internal/deploy"
@@ -119,4 +120,24 @@ func (v *view) end(d *deploy.Deployment) {
 	for _, line := range v.outcome(d) {
 		fmt.Fprintln(v.w, line)
 	}
+	if d.Status != deploy.Success {
+		return
+	}
+	for _, line := range warnings(d) {
+		fmt.Fprintln(v.w, v.paint(red, "warning: ")+line)
+	}
+}
+
+// warnings returns what failed beside the release: hooks, which stop nothing, and whatever else the timeline warns of.
+func warnings(d *deploy.Deployment) []string {
+	var lines []string
+	for _, line := range d.Logs {
+		_, text, _ := strings.Cut(line, "] ")
+		if warning, isWarning := strings.CutPrefix(text, "warning: "); isWarning {
+			lines = append(lines, warning)
+		} else if strings.HasPrefix(text, "hook ") && strings.Contains(text, ": failed, which stops nothing") {
+			lines = append(lines, text)
+		}
+	}
+	return lines
 }

@@ -26,6 +26,7 @@ type Environment struct {
 	Dirty       bool             `json:"dirty"`    // Holder ended without putting the environment right
 	Repair      string           `json:"repair,omitempty"`
 	Settings    *deploy.Settings `json:"settings"`
+	Source      deploy.Source    `json:"source"` // the app's, its type and bucket alone: where to upload a commit
 }
 
 // Turn is deploy.Turn without its task token, which would let its reader answer for the lock.
@@ -115,7 +116,11 @@ func settled(s deploy.Settings) deploy.Settings {
 
 func (c *Control) getEnvironment(r *http.Request) (int, any, error) {
 	app, environment := r.PathValue("app"), r.PathValue("environment")
-	settings, err := c.environment(r.Context(), app, environment)
+	a, err := c.app(r.Context(), app)
+	if err != nil {
+		return 0, nil, err
+	}
+	settings, err := a.Environment(deploy.Cut(environment, 80))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -125,7 +130,8 @@ func (c *Control) getEnvironment(r *http.Request) (int, any, error) {
 	}
 	*settings = settled(*settings)
 	e := Environment{App: app, Environment: environment, Live: h.Live, Previous: h.Previous,
-		Holder: turn(h.Holder), Waiting: turn(h.Waiting), Dirty: h.Dirty, Settings: settings}
+		Holder: turn(h.Holder), Waiting: turn(h.Waiting), Dirty: h.Dirty, Settings: settings,
+		Source: deploy.Source{Type: a.Source.Type, Bucket: c.Bucket}}
 	if h.Dirty {
 		if e.Repair, err = c.launcher().Repair(r.Context(), h); err != nil {
 			return 0, nil, err

@@ -233,7 +233,8 @@ func attempts(shop, other *app, ended, theirs string) map[string][]attempt {
 			"/deployments/"+ended, "/deployments/"+ended+"/logs", "/deployments/"+theirs),
 			call("POST", "/v1/deployments", "{}"), call("POST", "/v1/deployments/"+absentID+"/cancel", ""), call("POST", "/v1/deployments/"+absentID+"/rollback", ""),
 			call("POST", "/v1/deployments/"+absentID+"/repair", `{"why":"x"}`), call("POST", "/v1/deployments/"+absentID+"/repair/declare", `{"why":"x"}`)),
-		"see and send again events that could not be processed": {direct("dead events", readDead), direct("send again", sendAgain)},
+		"read the API's own document, which is the same for all: `/v1/openapi.json`": calls("GET", "/v1", "/openapi.json"),
+		"see and send again events that could not be processed":                      {direct("dead events", readDead), direct("send again", sendAgain)},
 		"read past the API: bundles, artifacts, secrets, tables, log groups": {
 			direct("a bundle", func(ctx context.Context, cfg aws.Config) error {
 				_, err := s3.NewFromConfig(cfg).GetObject(ctx, &s3.GetObjectInput{Bucket: &world.out.Bucket, Key: aws.String("sources/" + shop.name + "/x.tar.gz")})
@@ -489,13 +490,16 @@ func TestClientOfOneApp(t *testing.T) {
 		works      bool
 		says       string
 	}{
-		{"Viewer", "deploy --env staging", false, "s3:PutObject"},
+		{"Viewer", "deploy --env staging", false, ".tar.gz: want s3:PutObject there (AccessDenied"},
+		{"Viewer", "api GET /v1/openapi.json", true, "Slipway"},
 		{"Developer", "deploy --env staging --wait", true, "success after"},
 		{"Developer", "deploy --env production", false, "POST /v1/apps/" + shop.name + "/environments/production/deployments: the API answered 403"},
 		{"Deployer", "deploy --env production --wait", true, "success after"},
 		{"Viewer", "history", true, shop.name},
 		{"Viewer", "history --all", false, "GET /v1/deployments: the API answered 403"},
+		{"Viewer", "history --all", false, "\nThis route covers all apps. If your permissions are for one app, name it with --app"},
 		{"Viewer", "app list", false, "GET /v1/apps: the API answered 403"},
+		{"Viewer", "app list", false, "slipway api GET /v1/apps/APP"},
 		{"Developer", "flag copy --from production --env staging --dry-run", true, "1 flag would change; nothing was written."},
 		{"Developer", "flag copy --from production --env staging", true, "1 flag changed"},
 		{"Deployer", "flag copy --from staging --env production cart", false, "/environments/production/flags.copy: the API answered 403"},
@@ -508,6 +512,7 @@ func TestClientOfOneApp(t *testing.T) {
 			t.Errorf("%s: slipway %s: %v, want %v with %q:\n%s", step.role, step.line, ok, step.works, step.says, out)
 		}
 	}
+	shop.stagingAlone(dir)
 	id := shop.head("production").Live.Deployment
 	for role, lines := range map[string][]string{"Viewer": {"status ", "logs "}, "Developer": {"status "}} {
 		for _, line := range lines {
@@ -520,6 +525,31 @@ func TestClientOfOneApp(t *testing.T) {
 		want := "POST /v1/apps/" + shop.name + "/environments/production/deployments/" + id + "/" + command + ": the API answered 403"
 		if out, ok := all["Developer"].run(t, dir, command, id); ok || !strings.Contains(out, want) {
 			t.Errorf("slipway %s: %s", command, out)
+		}
+	}
+}
+
+// stagingAlone has somebody work who has rights to the environment staging, and none to the app.
+func (a *app) stagingAlone(dir string) {
+	a.t.Helper()
+	cfg, err := localtest.As(a.t.Context(), world.cloud, a.name+"-staging", strings.NewReplacer("APP", a.name, "BUCKET", world.out.Bucket).Replace(`{"Version":"2012-10-17",
+		"Statement":[{"Effect":"Allow","Action":"execute-api:Invoke","Resource":["arn:aws:execute-api:*:*:*/prod/*/v1/apps/APP/environments/staging",
+			"arn:aws:execute-api:*:*:*/prod/*/v1/apps/APP/environments/staging/*"]},
+		{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::BUCKET/sources/APP/*"}]}`))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for line, says := range map[string]string{
+		"flag list --env staging":     "",
+		"deploy --env staging --wait": "success after",
+		"history --env staging":       "staging",
+		"flag list":                   "name it with --env",
+		"deploy":                      "name it with --env",
+		"flag list --env production":  "/environments/production/flags: the API answered 403",
+	} {
+		refused := strings.Contains(says, "name it") || strings.Contains(says, "403")
+		if out, ok := (person{cfg}).run(a.t, dir, strings.Fields(line)...); ok == refused || !strings.Contains(out, says) {
+			a.t.Errorf("staging alone: slipway %s: %v, want %q:\n%s", line, ok, says, out)
 		}
 	}
 }

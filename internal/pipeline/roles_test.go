@@ -166,7 +166,7 @@ func TestFunctionOutsideTargets(t *testing.T) {
 	f.apply()
 
 	d := f.deploy(f.version("one")).wants(deploy.Failed)
-	for _, want := range []string{"target.function", name + " isn't among the functions that Slipway may deploy", "make deploy TARGETS=" + name} {
+	for _, want := range []string{"target.function", name + " isn't among the functions that Slipway may deploy", "make deploy TARGETS=" + name, "make up TARGETS=" + name + ",..."} {
 		if !strings.Contains(d.Error, want) {
 			t.Errorf("error %q, want %q in it", d.Error, want)
 		}

@@ -119,7 +119,8 @@ func (s *S3) Fetch(ctx context.Context, b *deploy.Bundle, w *os.File) (sha strin
 		return "", err
 	}
 	if b.SHA256 != "" && sha != b.SHA256 {
-		return "", deploy.Errorf(deploy.Invalid, "source: "+b.Key, "the bundle's SHA-256 is %s; its uploader said %s", sha, b.SHA256)
+		return "", deploy.Errorf(deploy.Invalid, "source: "+b.Key, "the uploaded bundle has SHA-256 %s, this deployment wants %s; the bundle of a commit can't be "+
+			"replaced: make a new commit (git commit --amend)", sha, b.SHA256)
 	}
 	if _, err := w.Seek(0, io.SeekStart); err != nil {
 		return "", deploy.Errorf(deploy.Internal, "source: fetch "+b.Key, "%w", err)

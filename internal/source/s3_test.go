@@ -66,6 +66,18 @@ func TestFetchGoesOnAfterABreak(t *testing.T) {
 	}
 }
 
+// TestFetchOfAnotherBundle: where another bundle of the commit was uploaded first, the error says what is there, what was wanted, and that
+// it takes another commit.
+func TestFetchOfAnotherBundle(t *testing.T) {
+	s := faulty(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "junk") })
+	_, err := s.Fetch(t.Context(), &deploy.Bundle{Key: "k", SHA256: digest([]byte("content"))}, tempFile(t))
+	want := "the uploaded bundle has SHA-256 " + digest([]byte("junk")) + ", this deployment wants " + digest([]byte("content")) +
+		"; the bundle of a commit can't be replaced: make a new commit (git commit --amend)"
+	if deploy.KindOf(err) != deploy.Invalid || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestStatRefuses(t *testing.T) {
 	big := faulty(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "268435457") })
 	if _, err := big.Stat(t.Context(), "shop", commit); deploy.KindOf(err) != deploy.TooLarge {

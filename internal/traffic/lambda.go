@@ -178,7 +178,7 @@ func (l *Lambda) alias(ctx context.Context, t deploy.Target) (route, error) {
 	}
 	if deploy.IsDenied(err) {
 		return route{}, settingf("target.function", err, "%s isn't among the functions that Slipway may deploy; name all of them: make deploy TARGETS=%[1]s,... "+
-			"(on the local cloud: make up TARGETS=%[1]s)", t.Function)
+			"(on the local cloud: make up TARGETS=%[1]s,...)", t.Function)
 	}
 	if err != nil {
 		return route{}, deploy.Errorf(deploy.DeployFailed, "read alias "+t.Alias+" of function "+t.Function, "%w", err)
