@@ -24,7 +24,10 @@ func newRollback(p *program) *cobra.Command {
 		Short: "Restore a release that served before",
 		Long: `Restore a release that served before: with an ID, what served before that
 deployment, which must be what is live, or what left its environment dirty; with
---env, what served before whatever is live there, or the release of --to.`,
+--env, what served before whatever is live there, or the release of --to.
+
+A dirty environment gets the same way back again; another release is restored
+there by slipway repair --to, which is a permission of its own.`,
 		Example: "  slipway rollback deploy-20261123-090000000-abcdefgh --wait\n  slipway rollback --app shop --env production",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := opts.arguments(cmd, args); err != nil {
