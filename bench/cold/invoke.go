@@ -70,7 +70,7 @@ func create(ctx context.Context, client *lambda.Client, name, role string, code 
 		arch = types.ArchitectureArm64
 	}
 	variables := map[string]string{}
-	for _, name := range []string{"DEPLOYMENTS_TABLE", "FLAGS_TABLE", "BUCKET", "EVENT_BUS", "LOG_GROUP", "STATE_MACHINE_ARN", "WEBHOOK_SECRET"} {
+	for _, name := range []string{"DEPLOYMENTS_TABLE", "FLAGS_TABLE", "BUCKET", "EVENT_BUS", "LOG_GROUP", "STATE_MACHINE_ARN", "WEBHOOK_SECRET", "BUILD_ROLE", "BUILD_PROJECT", "JOB_ROLE"} {
 		variables["SLIPWAY_"+name] = "none"
 	}
 	variables["SLIPWAY_RUNNER"], variables["SLIPWAY_GITHUB_URL"] = "function", "https://api.github.com"
