@@ -35,7 +35,7 @@ var named = regexp.MustCompile(`^(` + strings.Join([]string{
 	here("ssm", `parameter/slipway-own/\*`),                                                                            // what they put there for Slipway itself
 	here("secretsmanager", `secret:slipway-own/\*`),                                                                    // the same
 	here("codecommit", `[A-Za-z0-9_.-]+`),                                                                              // one repository
-	here("secretsmanager", `secret:slipway-own/github-webhook(-\?{6})?`),                                                  // whose end is Secrets Manager's own
+	here("secretsmanager", `secret:slipway-own/github-webhook(-\?{6})?`),                                               // whose end is Secrets Manager's own
 	`\$\{DataDeployments[A-F0-9]+\.Arn\}/stream/\*`,                                                                    // the table's streams
 	here("sns", `[A-Za-z0-9_-]+`),                                                                                      // one topic
 	here("sqs", `slipway-dead-(events|notifications)`),                                                                 //
