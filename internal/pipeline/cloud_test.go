@@ -66,6 +66,7 @@ func TestMain(m *testing.M) {
 		reachAsCommitter(folder)
 		return
 	}
+	http.DefaultTransport.(*http.Transport).DisableKeepAlives = true // the server may close an idle connection just as a POST is written to it
 	flag.Parse()
 	if testing.Short() {
 		os.Exit(m.Run())
