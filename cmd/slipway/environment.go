@@ -198,7 +198,7 @@ func readLocal(dir string) (string, map[string]string, error) {
 	}
 	defer f.Close()
 	if err := checkOwner(info); err != nil {
-		return path, nil, fmt.Errorf("%s: %w; want a file of your own that nobody else may write, as make up makes it, or SLIPWAY_API in the environment", path, err)
+		return path, nil, fmt.Errorf("%s: %w; want a file of your own that only you may write, as make up makes it, or SLIPWAY_API in the environment", path, err)
 	}
 	text, err := readAtMost(f, path, maxAppFile)
 	if err != nil {

@@ -143,11 +143,9 @@ func (s *Build) receive(ctx context.Context, d, result *deploy.Deployment) (_ *d
 
 // look finds each artifact that slipway.yaml names where its digest says that it is.
 func (s *Build) look(ctx context.Context, d, result *deploy.Deployment) (*deploy.Release, error) {
-	r := s.release(result)
-	r.App, r.CommitSHA, r.BuiltBy = d.App, d.CommitSHA, d.ID
-	r.BuildVariables, r.SourceSHA256 = deploy.VariablesDigest(d.Variables), ""
-	if d.Source != nil { // the build's own word for its bundle would let another one pass for it later
-		r.SourceSHA256 = d.Source.SHA256
+	r := s.release(d) // of the record, since a build could name another bundle's digest, for which that one would pass later
+	if t := result.Stage("test"); t != nil && t.Outcome == deploy.Passed {
+		r.TestedBy = d.ID
 	}
 	var said []deploy.Artifact
 	if result.Release != nil {

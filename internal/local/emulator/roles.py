@@ -136,14 +136,19 @@ def judge(inner, key, action, service, region, resource, context):
     return denied
 
 
+def trust(role_arn, account):
+    """The statements of a role's trust policy; none where there is no such role."""
+    role = iam._roles.get_scoped(account, None, role_arn.rsplit("/", 1)[-1]) or {}
+    policy = role.get("AssumeRolePolicyDocument") or "{}"
+    return (json.loads(policy) if isinstance(policy, str) else policy).get("Statement", [])
+
+
 def trusts(role_arn, key):
     """Reports whether a role's trust policy names the caller's own role: within an account no permission is needed besides."""
-    role = iam._roles.get(role_arn.rsplit("/", 1)[-1]) or {}
-    policy = role.get("AssumeRolePolicyDocument") or "{}"
-    policy = json.loads(policy) if isinstance(policy, str) else policy
     account, _, assumed = ((sts._sessions.get(key) or {}).get("Arn") or "").partition(":assumed-role/")
     caller_arn = account.replace(":sts:", ":iam:") + ":role/" + assumed.split("/")[0]
-    named = [statement["Principal"].get("AWS") for statement in policy.get("Statement", []) if isinstance(statement.get("Principal"), dict)]
+    named = [statement["Principal"].get("AWS") for statement in trust(role_arn, get_account_id())
+             if isinstance(statement.get("Principal"), dict)]
     return any(caller_arn in (each if isinstance(each, list) else [each]) for each in named)
 
 
@@ -180,13 +185,10 @@ def note(who, action, resource, allowed):
 def assume(role_arn, service, source):
     """Raises an error where a role's trust policy doesn't let a service assume it for the resource source."""
     account, name = source.split(":")[4], role_arn.rsplit("/", 1)[-1]
-    role = iam._roles.get_scoped(account, None, name) or {}
-    policy = role.get("AssumeRolePolicyDocument") or "{}"
-    policy = json.loads(policy) if isinstance(policy, str) else policy
     context = evaluator.EvalContext(
         principal_arn=service, principal_type="Service", principal_account=account, action="sts:AssumeRole", resource_arn=role_arn,
         region="", service_context={"aws:sourceaccount": account, "aws:sourcearn": source})
-    for statement in policy.get("Statement", []):
+    for statement in trust(role_arn, account):
         if (statement.get("Effect") == "Allow" and evaluator._service_principal_matches(statement.get("Principal"), service)
                 and evaluator._conditions_met(statement.get("Condition", {}), context)):
             return
