@@ -12,7 +12,8 @@ import (
 	"github.com/slipway-cd/slipway/internal/problem"
 )
 
-// Lambda answers API Gateway. The request has no body: all that counts is who signed it.
+// Lambda answers API Gateway. The request has no body: all that counts is who signed it. An internal error is the function's own, so
+// that its alarm rings; API Gateway answers 502 then.
 func (s *Server) Lambda(ctx context.Context, r events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
 	caller := r.RequestContext.Identity.UserArn
 	session, err := s.Open(ctx, caller)
@@ -21,14 +22,17 @@ func (s *Server) Lambda(ctx context.Context, r events.APIGatewayProxyRequest) (e
 	}
 
 	status := statusOf(err)
+	if status == http.StatusInternalServerError {
+		s.Log.Error("no session for a build", "caller", caller, "error", err)
+		return events.APIGatewayProxyResponse{}, errFailed
+	}
 	s.Log.Warn("no session for a build", "caller", caller, "status", status, "error", err)
 	urn, title := problem.Type(status)
-	body := map[string]any{"type": urn, "title": title, "status": status, "request_id": r.RequestContext.RequestID}
-	if status != http.StatusInternalServerError {
-		body["detail"] = err.Error()
-	}
+	body := map[string]any{"type": urn, "title": title, "status": status, "request_id": r.RequestContext.RequestID, "detail": err.Error()}
 	return answer(status, "application/problem+json", body)
 }
+
+var errFailed = errors.New("no session for a build; the log line before has the cause")
 
 func statusOf(err error) int {
 	if errors.Is(err, ErrNotABuild) {
